@@ -1,0 +1,51 @@
+"""The ``sst-mergekit`` command: one file per subcommand, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from sst_mergekit import __version__
+from sst_mergekit.errors import SstError
+
+# name -> (module that holds the function `command`, the line shown by --help)
+COMMANDS = {
+    "fisher": ("sst_mergekit.cli.fisher", "Measure Fisher statistics of a model on a data set."),
+    "check": ("sst_mergekit.cli.check", "Find faults in a merge recipe before merging."),
+    "yaml": ("sst_mergekit.cli.yaml", "Check a recipe, then run mergekit-yaml on it."),
+    "eval": ("sst_mergekit.cli.eval", "Run lm-eval's own command with our tasks in front."),
+    "tasks-path": ("sst_mergekit.cli.tasks_path", "Print the folder for lm_eval --include_path."),
+    "demo": ("sst_mergekit.cli.demo", "Train, merge and score tiny models, offline, end to end."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose subcommands are imported when called, so --help needs no torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(COMMANDS[cmd_name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SstError as error:
+            click.echo(f"sst-mergekit: error: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sst-mergekit")
+def main() -> None:
+    """Merge a safety expert into a skilled model and keep both."""

@@ -1,0 +1,1 @@
+"""Pure tensor maths: tensors in, tensors out; no paths, models, logging or global random state."""

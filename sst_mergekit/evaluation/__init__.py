@@ -1,0 +1,1 @@
+"""What the lm-eval tasks call: data loading, refusal detection, code execution, metrics."""

@@ -1,0 +1,1 @@
+"""The adapter that makes mergekit run our core."""

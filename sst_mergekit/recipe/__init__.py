@@ -1,0 +1,1 @@
+"""mergekit recipes: reading them, and finding what mergekit would silently ignore."""
