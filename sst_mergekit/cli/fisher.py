@@ -1,0 +1,85 @@
+"""``sst-mergekit fisher``: measure statistics of a model on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from sst_mergekit.statistics.collect import Options
+from sst_mergekit.statistics.estimate import LABELS, estimate
+from sst_mergekit.statistics.kinds import KINDS
+from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
+from sst_mergekit.statistics.rows import Source
+
+positive = click.IntRange(min=1)
+
+
+@click.command("fisher")
+@click.option("--model", required=True, help="Hub id (id@revision) or path of a causal language model.")
+@click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
+@click.option("--data", required=True, help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.")
+@click.option("--kind", type=click.Choice(list(KINDS)), default=Options.kind, show_default=True)
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write.")
+@click.option("--split", default=Source.split, show_default=True, help="Split of a Hub data set.")
+@click.option("--config", default=None, help="Configuration of a Hub data set.")
+@click.option("--prompt-field", default=Source.prompt_field, show_default=True)
+@click.option("--response-field", default=Source.response_field, show_default=True)
+@click.option("--messages-field", default=Source.messages_field, show_default=True, help="Chat messages.")
+@click.option("--samples", type=positive, default=512, show_default=True, help="Conversations to use.")
+@click.option("--max-length", type=positive, default=1024, show_default=True, help="Tokens of a sequence.")
+@click.option("--batch-size", type=positive, default=Options.batch_size, show_default=True)
+@click.option("--dtype", type=click.Choice(list(DTYPES)), default=ModelSpec.dtype, show_default=True)
+@click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
+@click.option("--labels", type=click.Choice(LABELS), default=Options.labels, show_default=True)
+@click.option("--seed", type=int, default=Options.seed, show_default=True)
+@click.option("--chat-template/--no-chat-template", default=None, help="[default: if the tokenizer has one]")
+@click.option("--trust-remote-code", is_flag=True, help="Run code from the model's repository (danger).")
+@click.option("--force", is_flag=True, help="Replace --out if it exists.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+def command(
+    model: str,
+    adapter: str | None,
+    data: str,
+    kind: str,
+    out: Path,
+    split: str,
+    config: str | None,
+    prompt_field: str,
+    response_field: str,
+    messages_field: str,
+    samples: int,
+    max_length: int,
+    batch_size: int,
+    dtype: str,
+    device: str | None,
+    labels: str,
+    seed: int,
+    chat_template: bool | None,
+    trust_remote_code: bool,
+    force: bool,
+    quiet: bool,
+) -> None:
+    """Measure Fisher statistics of a model's linear layers on prompts and responses.
+
+    Measure harm on the safety expert with its own training mix, and benign skill on the utility
+    expert; name both directories in the recipe.
+    """
+    device = device or default_device()
+    manifest = estimate(
+        ModelSpec(model, adapter, dtype, device, trust_remote_code),
+        Source(data, split, config, prompt_field, response_field, messages_field),
+        out,
+        Options(kind, labels, batch_size, seed, device, not quiet),
+        samples=samples,
+        max_length=max_length,
+        chat_template=chat_template,
+        force=force,
+    )
+    counts = manifest.data
+    click.echo(
+        f"{out}: {kind} statistics of {len(manifest.layers)} layers "
+        f"from {counts['sequences']} sequences, {counts['tokens']} response tokens"
+    )
+    for name, why in manifest.skipped.items():
+        click.echo(f"  left out: {name} ({why})", err=True)

@@ -1,0 +1,96 @@
+"""From a model and data to a directory of statistics: the whole of ``sst-mergekit fisher``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.errors import StatisticsError
+from sst_mergekit.files import new_directory
+from sst_mergekit.statistics.collect import Collected, Options, collect
+from sst_mergekit.statistics.fingerprint import identity
+from sst_mergekit.statistics.kinds import KINDS
+from sst_mergekit.statistics.loading import (
+    ModelSpec,
+    load_model,
+    load_tokenizer,
+    require_device,
+    split_revision,
+)
+from sst_mergekit.statistics.manifest import Manifest
+from sst_mergekit.statistics.rows import Conversation, Source, content_hash, read_conversations
+from sst_mergekit.statistics.tokens import tokenize
+from sst_mergekit.statistics.writer import write_statistics
+
+LABELS = ("given", "sampled")
+
+
+def estimate(
+    spec: ModelSpec,
+    source: Source,
+    out: Path,
+    options: Options,
+    samples: int | None = None,
+    max_length: int = 1024,
+    chat_template: bool | None = None,
+    force: bool = False,
+) -> Manifest:
+    """Measure statistics, write them to ``out`` and return their manifest.
+
+    Args:
+        spec: the model, and perhaps an adapter on it.
+        source: prompts and responses.
+        out: a directory that does not exist yet, unless ``force``.
+        options: kind, labels, batch size, seed, device.
+        samples: how many conversations, chosen by the seed; None for all.
+        max_length: tokens of one sequence; longer ones are cut.
+        chat_template: use the tokenizer's template; None: where it has one.
+        force: replace ``out``.
+
+    Raises:
+        DataError: the data cannot be read.
+        StatisticsError: the model cannot be loaded or measured.
+        SstError: ``out`` exists.
+    """
+    with new_directory(out, force) as temporary:
+        require_device(spec.device)
+        conversations = read_conversations(source, samples, options.seed)
+        tokenizer = load_tokenizer(spec)
+        templated = bool(tokenizer.chat_template) if chat_template is None else chat_template
+        if templated and not tokenizer.chat_template:
+            raise StatisticsError(
+                f"{spec.model}: its tokenizer has no chat template; give --no-chat-template"
+            )
+        sequences = [tokenize(c, tokenizer, max_length, templated) for c in conversations]
+        collected = collect(load_model(spec), sequences, options)
+        about = _about(spec, source, conversations, options, collected, max_length, templated)
+        return write_statistics(temporary, collected, about)
+
+
+def _about(
+    spec: ModelSpec,
+    source: Source,
+    conversations: list[Conversation],
+    options: Options,
+    collected: Collected,
+    max_length: int,
+    templated: bool,
+) -> dict[str, Any]:
+    return {
+        "kind": KINDS[options.kind].name,
+        "model": identity(*split_revision(spec.model)),
+        "adapter": identity(*split_revision(spec.adapter)) if spec.adapter else None,
+        "data": {
+            **asdict(source),
+            "sha256": content_hash(conversations),
+            "max_length": max_length,
+            "chat_template": templated,
+            **asdict(collected.counts),
+        },
+        "labels": options.labels,
+        "seed": options.seed,
+        "dtype": spec.dtype,
+        "versions": {name: version(name) for name in ("sst-mergekit", "torch", "transformers", "peft")},
+    }

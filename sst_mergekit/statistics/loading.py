@@ -1,0 +1,102 @@
+"""Loading the model and tokenizer that statistics are measured on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from sst_mergekit.errors import SstError, StatisticsError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A causal language model: Hub id (``id@revision``) or path, and perhaps a LoRA adapter on it."""
+
+    model: str
+    adapter: str | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    trust_remote_code: bool = False
+
+
+def split_revision(reference: str) -> tuple[str, str | None]:
+    """Return (id, revision) of ``id[@revision]``.
+
+    >>> split_revision("user/name@main")
+    ('user/name', 'main')
+    """
+    name, _, revision = reference.partition("@")
+    return name, revision or None
+
+
+def default_device() -> str:
+    """Return ``cuda`` where there is a GPU, else ``cpu``."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def load_tokenizer(spec: ModelSpec) -> Any:
+    """Return the model's tokenizer.
+
+    Raises:
+        StatisticsError: it cannot be loaded.
+    """
+    from transformers import AutoTokenizer
+
+    name, revision = split_revision(spec.model)
+    try:
+        return AutoTokenizer.from_pretrained(
+            name, revision=revision, trust_remote_code=spec.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise StatisticsError(f"{spec.model}: its tokenizer cannot be loaded ({_brief(error)})") from None
+
+
+def load_model(spec: ModelSpec) -> Any:
+    """Return the model, with its adapter unmerged, in eval mode; safetensors weights only.
+
+    Raises:
+        StatisticsError: model or adapter cannot be loaded.
+    """
+    from transformers import AutoModelForCausalLM
+
+    name, revision = split_revision(spec.model)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            name,
+            revision=revision,
+            dtype=DTYPES[spec.dtype],
+            use_safetensors=True,
+            trust_remote_code=spec.trust_remote_code,
+        )
+    except (OSError, ValueError) as error:
+        raise StatisticsError(f"{spec.model}: cannot be loaded ({_brief(error)})") from None
+    if spec.adapter:
+        model = _with_adapter(model, spec.adapter)
+    return model.to(spec.device).eval()
+
+
+def _with_adapter(model: Any, adapter: str) -> Any:
+    from peft import PeftModel
+    from safetensors import SafetensorError
+
+    name, revision = split_revision(adapter)
+    try:
+        return PeftModel.from_pretrained(model, name, revision=revision, is_trainable=False)
+    except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        raise StatisticsError(f"{adapter}: the adapter cannot be loaded ({_brief(error)})") from None
+
+
+def require_device(device: str) -> None:
+    """Raise SstError where the device is not there."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise SstError(f"--device {device}: not available here ({_brief(error)})") from None
+
+
+def _brief(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,88 @@
+"""The manifest beside the statistics: what was measured, on what, with which versions."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.errors import StatisticsError
+
+FORMAT = "sst-mergekit/statistics"
+VERSION = 1
+FILE_NAME = "manifest.json"
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """One weight and where its statistics are.
+
+    Attributes:
+        shape: (d_out, d_in) of the linear map, whatever way the weight is stored.
+        transposed: the weight is stored [d_in, d_out] (GPT-2's Conv1D, embeddings).
+        tensors: statistic (``input``, ``output``, ``diagonal``) -> tensor name in the files.
+        traces: statistic -> its trace.
+    """
+
+    shape: tuple[int, int]
+    transposed: bool
+    tensors: dict[str, str]
+    traces: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything known about a directory of statistics."""
+
+    kind: str
+    model: dict[str, Any]
+    adapter: dict[str, Any] | None
+    data: dict[str, Any]
+    labels: str
+    seed: int
+    dtype: str
+    versions: dict[str, str]
+    layers: dict[str, LayerRecord]
+    skipped: dict[str, str]
+    weight_map: dict[str, str]
+    files: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the manifest as indented JSON with a stable order of keys."""
+        body = {"format": FORMAT, "format_version": VERSION, **dataclasses.asdict(self)}
+        return json.dumps(body, indent=1, sort_keys=True) + "\n"
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Return the manifest of a directory of statistics.
+
+    Raises:
+        StatisticsError: it is missing, unreadable, or of another format.
+    """
+    path = directory / FILE_NAME
+    if not path.is_file():
+        raise StatisticsError(
+            f"{path}: not found; make statistics with 'sst-mergekit fisher --out {directory}'"
+        )
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StatisticsError(f"{path}: not valid JSON ({error}); measure the statistics again") from None
+    if not isinstance(body, dict) or body.get("format") != FORMAT:
+        raise StatisticsError(f"{path}: not a manifest of sst-mergekit statistics")
+    if body.get("format_version") != VERSION:
+        found = body.get("format_version")
+        raise StatisticsError(f"{path}: format_version {found}, this release reads {VERSION}; measure again")
+    try:
+        fields = {field.name: body[field.name] for field in dataclasses.fields(Manifest)}
+        fields["layers"] = {name: _layer(record) for name, record in fields["layers"].items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise StatisticsError(f"{path}: damaged, {error!r}; measure the statistics again") from None
+    return Manifest(**fields)
+
+
+def _layer(record: dict[str, Any]) -> LayerRecord:
+    d_out, d_in = record["shape"]
+    return LayerRecord((d_out, d_in), record["transposed"], record["tensors"], record["traces"])

@@ -1,0 +1,137 @@
+"""Reading prompts and responses: a local file or a Hub data set, in one of two shapes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.errors import DataError
+
+_LOADERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where rows come from and which fields they have.
+
+    Attributes:
+        location: a local .jsonl, .json, .csv or .parquet file, or a Hub data set id (``id@revision``).
+        split, config: of a Hub data set.
+        prompt_field, response_field: names of the two text fields.
+        messages_field: name of a field of chat messages; used where a row has it.
+    """
+
+    location: str
+    split: str = "train"
+    config: str | None = None
+    prompt_field: str = "prompt"
+    response_field: str = "response"
+    messages_field: str = "messages"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Chat messages whose last one is the response that is measured."""
+
+    messages: tuple[tuple[str, str], ...]  # (role, content)
+
+    def as_dicts(self) -> list[dict[str, str]]:
+        """Return the messages as chat templates want them."""
+        return [{"role": role, "content": content} for role, content in self.messages]
+
+
+def read_conversations(source: Source, samples: int | None, seed: int) -> list[Conversation]:
+    """Return ``samples`` conversations (all of them if None), chosen by ``seed``, in file order.
+
+    Raises:
+        DataError: the file, a field or the data set is missing, or no row is usable.
+    """
+    rows = list(_rows(source))
+    if not rows:
+        raise DataError(f"{source.location}: holds no rows")
+    chosen = range(len(rows))
+    if samples is not None and samples < len(rows):
+        chosen = sorted(random.Random(seed).sample(chosen, samples))  # noqa: S311  (not for secrecy)
+    return [_conversation(source, index, rows[index]) for index in chosen]
+
+
+def content_hash(conversations: Iterable[Conversation]) -> str:
+    """Return the SHA-256 of the conversations' text, whatever file they came from."""
+    digest = hashlib.sha256()
+    for conversation in conversations:
+        digest.update(json.dumps(conversation.messages, ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _rows(source: Source) -> Iterable[dict[str, Any]]:
+    import datasets
+
+    path = Path(source.location).expanduser()
+    if path.is_file():
+        loader = _LOADERS.get(path.suffix.lower())
+        if loader is None:
+            raise DataError(f"{path}: unknown file type; expected {', '.join(_LOADERS)}")
+        if loader == "json" and path.suffix.lower() == ".jsonl":
+            return _json_lines(path)
+        try:
+            return datasets.load_dataset(loader, data_files=str(path), split="train")  # type: ignore[return-value]
+        except Exception as error:  # noqa: BLE001  (datasets raises many kinds)
+            raise DataError(f"{path}: cannot be read as {loader} ({_first_line(error)})") from None
+    if source.location.endswith(tuple(_LOADERS)) or source.location.startswith((".", "/", "~")):
+        raise DataError(f"{source.location}: no such file")
+    name, _, revision = source.location.partition("@")
+    try:
+        return datasets.load_dataset(  # type: ignore[return-value]
+            name, source.config, split=source.split, revision=revision or None
+        )
+    except Exception as error:  # noqa: BLE001  (datasets and the Hub raise many kinds)
+        raise DataError(
+            f"{source.location}: neither a local file nor a data set that loads ({_first_line(error)})"
+        ) from None
+
+
+def _json_lines(path: Path) -> Iterable[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}:{number}: not valid JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
+        rows.append(row)
+    return rows
+
+
+def _conversation(source: Source, index: int, row: dict[str, Any]) -> Conversation:
+    where = f"{source.location}: row {index + 1}"
+    if row.get(source.messages_field):
+        return _from_messages(where, row[source.messages_field])
+    for name, flag in ((source.prompt_field, "--prompt-field"), (source.response_field, "--response-field")):
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise DataError(
+                f"{where}: field '{name}' is missing or empty (fields: {', '.join(map(str, row))}); "
+                f"name it with {flag}, or give '{source.messages_field}'"
+            )
+    return Conversation((("user", row[source.prompt_field]), ("assistant", row[source.response_field])))
+
+
+def _from_messages(where: str, messages: Any) -> Conversation:
+    try:
+        pairs = tuple((str(message["role"]), str(message["content"])) for message in messages)
+    except (TypeError, KeyError):
+        raise DataError(f"{where}: messages must be a list of {{role, content}}") from None
+    if len(pairs) < 2 or pairs[-1][0] != "assistant" or not pairs[-1][1].strip():
+        raise DataError(f"{where}: the last message must be a non-empty one of role 'assistant'")
+    return Conversation(pairs)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,144 @@
+"""Reading statistics: a local directory or a Hub repository, one tensor at a time."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.errors import StatisticsError
+from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest, read_manifest
+
+# The containers that checkpoints and architectures disagree about.
+_PREFIXES = ("", "model.", "transformer.", "language_model.", "model.language_model.", "gpt_neox.")
+
+
+class StatisticsStore:
+    """Statistics on disk; tensors are memory-mapped and read when asked for."""
+
+    def __init__(self, directory: Path, source: str) -> None:
+        self.source = source
+        self.directory = directory
+        self.manifest: Manifest = read_manifest(directory)
+        self._totals: dict[str, float] = {}
+
+    def find(self, tensor_name: str) -> LayerRecord | None:
+        """Return the record of a weight by its name in the checkpoint, or None.
+
+        Checkpoints and models disagree about outer prefixes (``transformer.h.0`` and ``h.0``);
+        names are compared without them.
+        """
+        layers = self.manifest.layers
+        if tensor_name in layers:
+            return layers[tensor_name]
+        return self._by_bare_name.get(bare_name(tensor_name))
+
+    @functools.cached_property
+    def _by_bare_name(self) -> dict[str, LayerRecord]:
+        return {bare_name(name): record for name, record in self.manifest.layers.items()}
+
+    def tensors(self, record: LayerRecord, names: tuple[str, ...], device: str = "cpu") -> dict[str, Tensor]:
+        """Return the named statistics of one layer.
+
+        Raises:
+            StatisticsError: a statistic was not measured, or a file is missing or damaged.
+        """
+        return {name: self._tensor(record, name, device) for name in names}
+
+    def _tensor(self, record: LayerRecord, name: str, device: str) -> Tensor:
+        key = record.tensors.get(name)
+        if key is None:
+            measured = ", ".join(sorted(record.tensors))
+            raise StatisticsError(
+                f"{self.source}: holds {self.manifest.kind} statistics ({measured}), not '{name}'; "
+                "measure again with a --kind that fits the recipe's geometry"
+            )
+        path = self.directory / self.manifest.weight_map.get(key, "")
+        if path.resolve().parent != self.directory.resolve() or not path.is_file():
+            raise StatisticsError(f"{path}: not found, needed for {key}; measure the statistics again")
+        try:
+            with safe_open(path, framework="pt", device=device) as file:
+                return file.get_tensor(key)
+        except (SafetensorError, OSError) as error:
+            raise StatisticsError(
+                f"{path}: cannot read {key} ({error}); measure the statistics again"
+            ) from None
+
+    def total_trace(self, geometry: Geometry) -> float:
+        """Return the trace of the geometry's Fisher, summed over all measured layers."""
+        if geometry.name not in self._totals:
+            self._totals[geometry.name] = sum(
+                self.trace(record, geometry) for record in self.manifest.layers.values()
+            )
+        return self._totals[geometry.name]
+
+    def trace(self, record: LayerRecord, geometry: Geometry) -> float:
+        """Return the trace of the geometry's Fisher of one layer.
+
+        Raises:
+            StatisticsError: the statistics are of another kind than the geometry needs.
+        """
+        missing = [name for name in geometry.needs if name not in record.traces]
+        if missing:
+            raise StatisticsError(
+                f"{self.source}: holds {self.manifest.kind} statistics, but geometry '{geometry.name}' "
+                f"needs '{missing[0]}'; measure again with --kind {geometry.name} or change the geometry"
+            )
+        return geometry.trace(record.traces, record.shape)
+
+
+def bare_name(tensor_name: str) -> str:
+    """Return the name without its outer container (``model.``, ``transformer.``, ...).
+
+    >>> bare_name("transformer.h.0.attn.c_attn.weight")
+    'h.0.attn.c_attn.weight'
+    """
+    for prefix in sorted(_PREFIXES, key=len, reverse=True):
+        if prefix and tensor_name.startswith(prefix):
+            return tensor_name[len(prefix) :]
+    return tensor_name
+
+
+def open_statistics(source: str) -> StatisticsStore:
+    """Return the statistics at a local directory or Hub repository (``user/name[@revision]``).
+
+    Raises:
+        StatisticsError: nothing usable is there.
+    """
+    directory = _locate(source)
+    manifest = directory / FILE_NAME
+    stamp = manifest.stat().st_mtime_ns if manifest.is_file() else 0
+    return _open_cached(str(directory), source, stamp)
+
+
+@functools.lru_cache(maxsize=64)
+def _open_cached(directory: str, source: str, stamp: int) -> StatisticsStore:
+    return StatisticsStore(Path(directory), source)
+
+
+def _locate(source: str) -> Path:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return path
+    repo, _, revision = source.partition("@")
+    if repo.count("/") != 1 or repo.startswith((".", "/", "~")) or repo.endswith("/"):
+        raise StatisticsError(
+            f"{source}: no such directory; make it with 'sst-mergekit fisher --out {source}'"
+        )
+    return _download(repo, revision or None, source)
+
+
+def _download(repo: str, revision: str | None, source: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=[FILE_NAME, "*.safetensors"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StatisticsError(
+            f"{source}: neither a local directory nor a Hub repository that can be read ({reason})"
+        ) from None

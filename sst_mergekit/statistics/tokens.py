@@ -1,0 +1,93 @@
+"""From conversations to padded batches in which only the response is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sst_mergekit.errors import DataError
+from sst_mergekit.statistics.rows import Conversation
+
+IGNORED = -100  # the label that cross_entropy leaves out
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Token ids, of which the first ``prompt_length`` are the prompt."""
+
+    ids: tuple[int, ...]
+    prompt_length: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded sequences.
+
+    Attributes:
+        ids, attention: [batch, time].
+        labels: [batch, time], the token to predict from each position, IGNORED outside responses.
+    """
+
+    ids: Tensor
+    attention: Tensor
+    labels: Tensor
+
+
+def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_template: bool) -> Sequence:
+    """Return the ids of prompt and response, cut to ``max_length``.
+
+    With a chat template the prompt ends with the template's generation prompt; without one the
+    texts are joined by a newline and the response ends with the end-of-sequence token.
+
+    Raises:
+        DataError: nothing of the response is left within ``max_length``.
+    """
+    if chat_template:
+        messages = conversation.as_dicts()
+        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
+        whole = tokenizer.apply_chat_template(messages, tokenize=False)
+        response = (
+            whole[len(prompt) :] if whole.startswith(prompt) else messages[-1]["content"] + _eos(tokenizer)
+        )
+        start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    else:
+        prompt = "\n".join(content for _, content in conversation.messages[:-1]) + "\n"
+        response = conversation.messages[-1][1] + _eos(tokenizer)
+        start = tokenizer(prompt)["input_ids"]
+        start = start[:-1] if start and start[-1] == tokenizer.eos_token_id else start
+    ids = start + tokenizer(response, add_special_tokens=False)["input_ids"]
+    if len(start) >= min(len(ids), max_length):
+        raise DataError(
+            f"a prompt of {len(start)} tokens leaves no room in {max_length} for a response; raise --max-length"
+        )
+    return Sequence(tuple(ids[:max_length]), len(start))
+
+
+def _eos(tokenizer: Any) -> str:
+    return tokenizer.eos_token or ""
+
+
+def batches(sequences: list[Sequence], size: int, device: str) -> Iterator[Batch]:
+    """Yield batches, the longest sequences first, so that memory runs out at once or never."""
+    ordered = sorted(sequences, key=lambda s: -len(s.ids))
+    for start in range(0, len(ordered), size):
+        yield pad(ordered[start : start + size], device)
+
+
+def pad(sequences: list[Sequence], device: str) -> Batch:
+    """Return one right-padded batch; a position's label is the next token."""
+    length = max(len(s.ids) for s in sequences)
+    ids = torch.zeros(len(sequences), length, dtype=torch.long)
+    attention = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORED)
+    for row, sequence in enumerate(sequences):
+        n = len(sequence.ids)
+        tokens = torch.tensor(sequence.ids)
+        ids[row, :n] = tokens
+        attention[row, :n] = 1
+        labels[row, sequence.prompt_length - 1 : n - 1] = tokens[sequence.prompt_length :]
+    return Batch(ids.to(device), attention.to(device), labels.to(device))
