@@ -1,0 +1,87 @@
+"""The start-up hook: when mergekit loads its registry of merge methods, ours is added to it.
+
+``sst_mergekit.pth`` (and ``.start``, PEP 829) call :func:`install` each time Python starts,
+so this file imports nothing that a bare interpreter has not loaded already. mergekit has no
+plugin entry point; the finder below is passive until ``mergekit.merge_methods.registry`` is
+imported, lets the real module run, and then registers ``sst``.
+"""
+
+import os
+import sys
+
+TYPE_CHECKING = False  # typing.TYPE_CHECKING without the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+OPT_OUT = "SST_MERGEKIT_NO_HOOK"
+REGISTRY = "mergekit.merge_methods.registry"
+PLUGIN = "sst_mergekit.plugin"
+
+
+def register_or_say_why() -> None:
+    """Return nothing; register ``sst``, or print one line when that fails: mergekit must go on."""
+    try:
+        from sst_mergekit.plugin.registration import register_method
+
+        register_method()
+    except Exception as error:  # noqa: BLE001 (whatever is wrong with us, mergekit's methods must work)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"sst-mergekit: merge method 'sst' is not available: {reason}", file=sys.stderr)
+
+
+def load_registry() -> None:
+    """Return nothing; load mergekit's registry, and with it (by this hook) our whole plugin.
+
+    Otherwise the first import of, say, ``sst_mergekit.plugin.method`` would load the registry half-way
+    through its own body, and registering would find a half-made module.
+    """
+    import mergekit.merge_methods.registry  # noqa: F401
+
+
+AFTER = {REGISTRY: register_or_say_why, PLUGIN: load_registry}
+
+
+class ThenLoader:
+    """A loader that runs the module with its own loader, leaves no trace on it, and then calls ``then``."""
+
+    def __init__(self, loader: "object", then: "Callable[[], None]") -> None:
+        self.loader = loader
+        self.then = then
+
+    def __getattr__(self, name: str) -> "object":
+        return getattr(self.loader, name)
+
+    def exec_module(self, module: "ModuleType") -> None:
+        """Return nothing; run the module's body, then ``then``."""
+        module.__loader__ = module.__spec__.loader = self.loader  # pyright: ignore
+        self.loader.exec_module(module)  # pyright: ignore
+        self.then()
+
+
+class RegistryFinder:
+    """A meta-path finder for the modules in ``AFTER``; all others it leaves to the finders behind it."""
+
+    def find_spec(
+        self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
+        """Return the other finders' spec with a wrapped loader, or None for a module we do not wait for."""
+        if fullname not in AFTER:
+            return None
+        others = (getattr(finder, "find_spec", None) for finder in sys.meta_path if finder is not self)
+        for find_spec in others:
+            spec = find_spec and find_spec(fullname, path, target)
+            if spec:
+                spec.loader = ThenLoader(spec.loader, AFTER[fullname])  # pyright: ignore
+                return spec
+        return None
+
+
+FINDER = RegistryFinder()
+
+
+def install() -> None:
+    """Return nothing; put the finder first in line, once, unless ``SST_MERGEKIT_NO_HOOK`` is set."""
+    if os.environ.get(OPT_OUT, "") in ("", "0") and FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, FINDER)  # pyright: ignore
