@@ -111,13 +111,13 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
 
 @contextlib.contextmanager
 def _measuring(model: nn.Module) -> Iterator[None]:
-    """Eval mode, no parameter gradients and no checkpointing (it would fire hooks twice); undone after."""
+    """Eval mode and no parameter gradients; undone after.
+
+    Eval mode also switches gradient checkpointing off, which would fire hooks twice.
+    """
     training = model.training
     wanted = [(p, p.requires_grad) for p in model.parameters()]
-    checkpointing = bool(getattr(model, "is_gradient_checkpointing", False))
     model.eval()
-    if checkpointing:
-        model.gradient_checkpointing_disable()  # type: ignore[operator]
     for parameter, _ in wanted:
         parameter.requires_grad_(False)
     try:
@@ -125,8 +125,6 @@ def _measuring(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter, flag in wanted:
             parameter.requires_grad_(flag)
-        if checkpointing:
-            model.gradient_checkpointing_enable()  # type: ignore[operator]
         model.train(training)
 
 

@@ -62,7 +62,7 @@ def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_t
     ids = start + tokenizer(response, add_special_tokens=False)["input_ids"]
     if len(start) >= min(len(ids), max_length):
         raise DataError(
-            f"a prompt of {len(start)} tokens leaves no room in {max_length} for a response; raise --max-length"
+            f"a prompt of {len(start)} tokens leaves none of {max_length} for a response; raise --max-length"
         )
     return Sequence(tuple(ids[:max_length]), len(start))
 

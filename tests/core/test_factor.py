@@ -1,0 +1,55 @@
+import pytest
+import torch
+
+from sst_mergekit.core.factor import condition, multiply, shrink
+
+
+def spd(n: int, seed: int) -> torch.Tensor:
+    rows = torch.randn(2 * n, n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return rows.T @ rows
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e9])
+def test_condition_has_mean_eigenvalue_one_plus_damping(scale):
+    assert torch.linalg.eigvalsh(condition(scale * spd(6, 0), 0.25)).mean() == pytest.approx(1.25)
+    assert condition(scale * torch.rand(6), 0.25).mean() == pytest.approx(1.25)
+
+
+def test_condition_leaves_its_input_alone():
+    factor = spd(4, 0)
+    before = factor.clone()
+    condition(factor, 0.5)
+    assert torch.equal(factor, before)
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(3, 3), torch.zeros(3), torch.full((3,), float("nan"))])
+def test_condition_refuses_what_has_no_scale(bad):
+    with pytest.raises(ValueError, match="mean eigenvalue"):
+        condition(bad, 0.1)
+
+
+def test_condition_refuses_infinities_off_the_diagonal():
+    factor = spd(3, 0)
+    factor[0, 1] = float("inf")
+    with pytest.raises(ValueError, match="finite"):
+        condition(factor, 0.1)
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.01, 1.0, 100.0])
+def test_shrink_equals_its_formula(cost):
+    harm, benign, x = spd(5, 1), spd(5, 2), torch.randn(5, 3, dtype=torch.float64)
+    expected = torch.linalg.inv(harm + cost * benign) @ harm @ x
+    torch.testing.assert_close(shrink(harm, benign, x, cost), expected)
+
+
+def test_shrink_of_diagonals_equals_shrink_of_their_dense_form():
+    harm, benign = torch.rand(5, dtype=torch.float64) + 0.1, torch.rand(5, dtype=torch.float64) + 0.1
+    x = torch.randn(5, 3, dtype=torch.float64)
+    expected = shrink(torch.diag(harm), torch.diag(benign), x, 0.7)
+    torch.testing.assert_close(shrink(harm, benign, x, 0.7), expected)
+    torch.testing.assert_close(shrink(torch.diag(harm), benign, x, 0.7), expected)
+
+
+def test_multiply_by_a_diagonal_is_multiply_by_its_matrix():
+    d, x = torch.rand(4), torch.randn(4, 2)
+    torch.testing.assert_close(multiply(d, x), multiply(torch.diag(d), x))

@@ -1,0 +1,50 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sst_mergekit.core import moments
+
+sizes = st.integers(1, 5)
+
+
+def draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@given(n=sizes, d=sizes)
+def test_second_moment_is_a_sum_of_outer_products(n, d):
+    rows = draw(n, d)
+    expected = sum(torch.outer(row, row) for row in rows)
+    torch.testing.assert_close(moments.second_moment(rows), expected)
+    torch.testing.assert_close(moments.squares(rows), expected.diagonal())
+
+
+@given(ids=st.lists(st.integers(0, 6), max_size=20))
+def test_counts_are_the_second_moment_of_one_hots(ids):
+    tokens = torch.tensor(ids, dtype=torch.long)
+    one_hot = torch.nn.functional.one_hot(tokens, 7).float()
+    torch.testing.assert_close(torch.diag(moments.counts(tokens, 7)), one_hot.T @ one_hot)
+
+
+@given(batch=sizes, time=sizes, d_in=sizes, d_out=sizes)
+def test_squared_gradients_are_of_each_sequence(batch, time, d_in, d_out):
+    x, g = draw(batch, time, d_in), draw(batch, time, d_out, seed=1)
+    expected = torch.zeros(d_out, d_in)
+    for b in range(batch):
+        expected += sum(torch.outer(g[b, t], x[b, t]) for t in range(time)) ** 2
+    torch.testing.assert_close(moments.squared_gradients(x, g), expected)
+
+
+@given(batch=sizes, time=sizes, d=sizes)
+def test_an_embedding_is_a_linear_layer_on_one_hots(batch, time, d):
+    ids = torch.randint(0, 7, (batch, time), generator=torch.Generator().manual_seed(2))
+    g = draw(batch, time, d, seed=1)
+    one_hot = torch.nn.functional.one_hot(ids, 7).float()
+    expected = moments.squared_gradients(one_hot, g)
+    torch.testing.assert_close(moments.squared_embedding_gradients(ids, g, 7), expected)
+
+
+def test_half_precision_is_accumulated_in_float32():
+    rows = torch.ones(4096, 1, dtype=torch.float16) * 8
+    assert moments.second_moment(rows).dtype == torch.float32
+    assert float(moments.second_moment(rows)) == 64 * 4096  # beyond float16's largest number
