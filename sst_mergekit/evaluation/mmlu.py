@@ -1,0 +1,74 @@
+"""The task ``sst_mmlu``: all subjects of MMLU as one task, with examples of the question's own subject."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lm_eval.api.task import ConfigurableTask
+
+from sst_mergekit.errors import DataError, EvaluationError
+from sst_mergekit.evaluation.rows import Row, Source, read_rows, to_dataset
+from sst_mergekit.evaluation.weights import sst_score
+
+TASK = "sst_mmlu"
+LETTERS = "ABCD"
+_FIELDS = {"question": str, "subject": str, "choices": list, "answer": int}
+
+
+def load(data_dir: str | None = None, **_: Any) -> dict[str, Any]:
+    """Returns ``{"test": questions, "dev": examples}`` of all subjects."""
+    return {split: to_dataset(_questions(split, data_dir), f"mmlu/{split}") for split in ("test", "dev")}
+
+
+def _questions(split: str, data_dir: str | None) -> list[Row]:
+    source = Source(f"mmlu/{split}.jsonl", "cais/mmlu", split, hub_config="all")
+    rows = read_rows(source, _FIELDS, data_dir)
+    for number, row in enumerate(rows, 1):
+        if len(row["choices"]) != len(LETTERS) or not all(isinstance(text, str) for text in row["choices"]):
+            raise DataError(f"{source.file}: row {number}: choices: got {row['choices']}, expected 4 texts")
+        if row["answer"] not in range(len(LETTERS)):
+            raise DataError(f"{source.file}: row {number}: answer: got {row['answer']}, expected 0 to 3")
+    return [row | {"topic": row["subject"].replace("_", " ")} for row in rows]
+
+
+def doc_to_text(doc: Row) -> str:
+    r"""Returns the question with its lettered choices, in the form of the original code.
+
+    >>> doc_to_text({"question": " Which? ", "choices": ["w", "x", "y", "z"]})
+    'Which?\nA. w\nB. x\nC. y\nD. z\nAnswer:'
+    """
+    lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, doc["choices"], strict=True)]
+    return "\n".join([doc["question"].strip(), *lines, "Answer:"])
+
+
+def score(doc: Row, results: list[tuple[float, bool]]) -> dict[str, float]:
+    """Returns whether the likeliest letter is the answer; between equals the first, as in lm-eval."""
+    likelihoods = [likelihood for likelihood, _ in results]
+    right = float(likelihoods.index(max(likelihoods)) == doc["answer"])
+    return {"acc": right, "sst_score": sst_score(TASK, right)}
+
+
+class SubjectTask(ConfigurableTask):
+    """A stock task whose few-shot pool is the question's own subject.
+
+    lm-eval hands the question to a sampler only when test and few-shot split are one, so one task over
+    many subjects would show every question the same five examples. This puts the subject's examples in
+    the stock ``first_n`` sampler before each prompt is built, and changes nothing else.
+    """
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        super().__init__(config={key: value for key, value in (config or {}).items() if key != "class"})
+        self._pools: dict[str, list[Row]] = {}
+        for row in self.fewshot_docs():
+            self._pools.setdefault(row["subject"], []).append(row)
+
+    def fewshot_context(self, doc: Row, num_fewshot: int, *args: Any, **kwargs: Any) -> Any:
+        """Returns the stock prompt, its examples drawn from the subject of `doc`."""
+        pool = self._pools.get(doc["subject"], [])
+        if num_fewshot > len(pool):
+            raise EvaluationError(
+                f"{TASK}: num_fewshot={num_fewshot}, but subject {doc['subject']!r} has {len(pool)} examples "
+                f"in mmlu/dev; ask for {len(pool)} or fewer"
+            )
+        self.sampler.replace_df(pool)
+        return super().fewshot_context(doc, num_fewshot, *args, **kwargs)
