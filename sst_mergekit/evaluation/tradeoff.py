@@ -1,0 +1,96 @@
+"""What a merge costs: safety tax, Pareto front and hypervolume of (safety, utility) points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+NOISE_LEVEL = 1.96  # standard errors that a gain must exceed to be one
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A measured share in 0..1 with its standard error (None: undefined) and number of documents."""
+
+    value: float
+    stderr: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Tax:
+    """The safety tax of a model against the utility expert it started from.
+
+    Attributes:
+        gain: safety won, S(m) - S(u).
+        loss: utility lost, U(u) - U(m).
+        value: loss / gain, or None where there is no gain above noise.
+        reason: why the value is None, else None.
+    """
+
+    gain: float
+    loss: float
+    value: float | None
+    reason: str | None
+
+
+def safety_tax(safety: Rate, safety_before: Rate, utility: Rate, utility_before: Rate) -> Tax:
+    """Return the utility lost per safety gained; null with a reason where nothing was gained.
+
+    The gain counts if it exceeds 1.96 standard errors of the difference (taken as independent,
+    which is on the safe side for paired prompts).
+    """
+    gain = safety.value - safety_before.value
+    loss = utility_before.value - utility.value
+    if safety.stderr is None or safety_before.stderr is None:
+        return Tax(gain, loss, None, "the standard error of safety is unknown")
+    noise = NOISE_LEVEL * math.hypot(safety.stderr, safety_before.stderr)
+    if gain <= noise:
+        return Tax(gain, loss, None, f"no safety gain above noise ({gain:.3f} <= {noise:.3f})")
+    return Tax(gain, loss, loss / gain, None)
+
+
+def mean_rate(parts: Sequence[Rate]) -> Rate:
+    """Return the unweighted mean of independent rates, its standard error and their documents' sum."""
+    errors = [part.stderr for part in parts]
+    known = [error for error in errors if error is not None]
+    stderr = math.hypot(*known) / len(parts) if len(known) == len(parts) else None
+    return Rate(sum(part.value for part in parts) / len(parts), stderr, sum(part.n for part in parts))
+
+
+def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points (safety, utility) that no other beats in both, by rising safety.
+
+    >>> pareto([(0.1, 0.9), (0.5, 0.5), (0.4, 0.4), (0.9, 0.2)])
+    [(0.1, 0.9), (0.5, 0.5), (0.9, 0.2)]
+    """
+    front: list[tuple[float, float]] = []
+    for point in sorted(set(points), reverse=True):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front[::-1]
+
+
+def hypervolume(points: Iterable[tuple[float, float]]) -> float:
+    """Return the area of (safety, utility) that the points dominate, from the corner (0, 0).
+
+    >>> round(hypervolume([(0.5, 1.0), (1.0, 0.5)]), 6)
+    0.75
+    """
+    area, reached = 0.0, 0.0
+    for safety, utility in pareto(points):
+        area += (safety - reached) * utility
+        reached = safety
+    return area
+
+
+def interval(values: Sequence[float]) -> tuple[float, float | None]:
+    """Return the mean over seeds and the half-width of its 95 % t-interval (None below two values)."""
+    mean = sum(values) / len(values)
+    if len(values) < 2:
+        return mean, None
+    from scipy.stats import t
+
+    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
+    return mean, float(t.ppf(0.975, len(values) - 1)) * math.sqrt(variance / len(values))
