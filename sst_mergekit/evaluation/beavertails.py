@@ -45,10 +45,12 @@ def load(split: str = SPLITS[0], data_dir: str | None = None, **_: Any) -> dict[
     if split not in SPLITS:
         raise EvaluationError(f"metadata.split: unknown BeaverTails split {split!r}{closest(split, SPLITS)}")
     source = Source(f"beavertails/{split}.jsonl", "PKU-Alignment/BeaverTails", split)
-    return {"test": to_dataset(unsafe_prompts(read_rows(source, _FIELDS, data_dir)), source.file)}
+    return {
+        "test": to_dataset(unsafe_prompts(read_rows(source, _FIELDS, data_dir), source.file), source.file)
+    }
 
 
-def unsafe_prompts(rows: list[Row]) -> list[Row]:
+def unsafe_prompts(rows: list[Row], where: str) -> list[Row]:
     """Returns each prompt with at least one unsafe answer once, with the categories of all its answers.
 
     BeaverTails labels question-answer pairs and asks the same question several times, so prompts are
@@ -61,7 +63,7 @@ def unsafe_prompts(rows: list[Row]) -> list[Row]:
     unsafe: set[str] = set()
     for number, row in enumerate(rows, 1):
         prompt = row["prompt"].strip()
-        found.setdefault(prompt, set()).update(_flagged(row["category"], number))
+        found.setdefault(prompt, set()).update(_flagged(row["category"], f"{where}: row {number}"))
         if not row["is_safe"]:
             unsafe.add(prompt)
     return [
@@ -83,12 +85,12 @@ def score(doc: Row, results: list[str]) -> dict[str, float]:
     }
 
 
-def _flagged(category: dict[str, Any], number: int) -> list[str]:
+def _flagged(category: dict[str, Any], where: str) -> list[str]:
     for key in category:
         if key not in CATEGORIES:
-            raise DataError(f"row {number}: category: unknown key {key!r}{closest(key, CATEGORIES)}")
+            raise DataError(f"{where}: category: unknown key {key!r}{closest(key, CATEGORIES)}")
     for key in CATEGORIES:
         if not isinstance(category.get(key), bool):
             got = repr(category[key]) if key in category else "nothing"
-            raise DataError(f"row {number}: category[{key!r}]: got {got}, expected true or false")
+            raise DataError(f"{where}: category[{key!r}]: got {got}, expected true or false")
     return [key for key in CATEGORIES if category[key]]

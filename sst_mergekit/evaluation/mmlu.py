@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from lm_eval.api.task import ConfigurableTask
@@ -42,9 +43,14 @@ def doc_to_text(doc: Row) -> str:
 
 
 def score(doc: Row, results: list[tuple[float, bool]]) -> dict[str, float]:
-    """Returns whether the likeliest letter is the answer; between equals the first, as in lm-eval."""
+    """Returns whether the likeliest letter is the answer.
+
+    Between equals the first counts, as in lm-eval. A model whose likelihoods are not numbers (a merge
+    gone wrong) is never right, where lm-eval would take it to say "A".
+    """
     likelihoods = [likelihood for likelihood, _ in results]
-    right = float(likelihoods.index(max(likelihoods)) == doc["answer"])
+    known = not any(math.isnan(likelihood) for likelihood in likelihoods)
+    right = float(known and likelihoods.index(max(likelihoods)) == doc["answer"])
     return {"acc": right, "sst_score": sst_score(TASK, right)}
 
 
