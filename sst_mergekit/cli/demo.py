@@ -1,0 +1,71 @@
+"""``sst-mergekit demo``: the main job on really trained tiny models, offline."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+
+@click.command("demo")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("sst-demo"), show_default=True)
+@click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
+@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
+@click.option("--quiet", is_flag=True, help="No progress bars.")
+def command(out: Path, quick: bool, seed: int, seeds: int, workers: int | None, quiet: bool) -> None:
+    """Train tiny experts, measure, merge by every method, score, and report.
+
+    Needs no network. Runs the tiny models' own programs in the sandboxed executor. What is
+    already done under --out is not done again, so an interrupted demo can be continued.
+    """
+    from sst_mergekit.demo.picture import draw
+    from sst_mergekit.demo.plan import FULL, QUICK
+    from sst_mergekit.demo.report import to_json, to_markdown
+    from sst_mergekit.demo.run import run
+    from sst_mergekit.files import write_text
+
+    size = QUICK if quick else FULL
+    out = out.absolute()
+    _claim(out, quick)
+    started = time.monotonic()
+    results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, not quiet)
+    about = {
+        "command": f"sst-mergekit demo{' --quick' if quick else ''} --seed {seed} --seeds {seeds}",
+        "budget": size.budget,
+        "seconds": round(time.monotonic() - started, 1),
+        "versions": _versions(),
+    }
+    report = to_markdown(results, about)
+    draw(results, out / "fronts.png")
+    write_text(out / "report.json", json.dumps(to_json(results, about), indent=1) + "\n")
+    write_text(out / "report.md", report)
+    click.echo(report)
+    click.echo(f"{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
+
+
+def _claim(out: Path, quick: bool) -> None:
+    """Refuse to continue a quick demo as a full one, or the reverse."""
+    from sst_mergekit.errors import SstError
+    from sst_mergekit.files import write_text
+
+    form = "quick" if quick else "full"
+    mark = out / "form.txt"
+    if out.is_file():
+        raise SstError(f"{out}: is a file; choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    if mark.is_file() and (found := mark.read_text(encoding="utf-8").strip()) != form:
+        raise SstError(f"{out}: holds a {found} demo; choose another --out or delete it")
+    write_text(mark, form + "\n")
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    names = ("sst-mergekit", "torch", "transformers", "peft", "mergekit", "lm_eval")
+    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}

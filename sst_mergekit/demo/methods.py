@@ -1,0 +1,113 @@
+"""The methods that the demo compares, each as mergekit recipes over a grid of the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sst_mergekit.core.settings import DEFAULTS
+
+Settings = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Experts:
+    """What a recipe names: base, utility expert, safety adapter and both statistics, as absolute paths."""
+
+    base: str
+    utility: str
+    safety: str  # base+adapter
+    fisher_utility: str
+    fisher_safety: str
+
+
+@dataclass(frozen=True)
+class Method:
+    """A merge method and the settings it is tried with.
+
+    Attributes:
+        name: unique, used in file names.
+        label: for people.
+        control: a row that shows what knowledge is worth, not a rival.
+        strengths: the range of the strength, from > 0 up to this.
+        second: the name and values of a second setting, or None.
+        recipe: (experts, settings) -> mergekit configuration.
+    """
+
+    name: str
+    label: str
+    strengths: float
+    second: tuple[str, tuple[float, ...]] | None
+    recipe: Callable[[Experts, Settings], dict[str, Any]]
+    control: bool = False
+
+    def grid(self, budget: int) -> list[Settings]:
+        """Return ``budget`` settings: every method gets the same number, spread over what it has."""
+        name, values = self.second or ("", (0.0,))
+        steps = budget // len(values)
+        strengths = [round(self.strengths * (i + 1) / steps, 4) for i in range(steps)]
+        if self.second is None:
+            return [{"strength": s} for s in strengths]
+        return [{"strength": s, name: v} for v in values for s in strengths]
+
+
+def _recipe(method: str, experts: Experts, utility: dict, safety: dict, shared: dict) -> dict[str, Any]:
+    return {
+        "merge_method": method,
+        "base_model": experts.base,
+        "models": [
+            {"model": experts.utility, "parameters": utility},
+            {"model": experts.safety, "parameters": safety},
+        ],
+        "parameters": shared,
+        "dtype": "float32",
+    }
+
+
+def _linear(experts: Experts, settings: Settings) -> dict[str, Any]:
+    weight = settings["strength"]
+    body = _recipe("linear", experts, {"weight": round(1 - weight, 4)}, {"weight": weight}, {})
+    del body["base_model"], body["parameters"]
+    return body
+
+
+def _task_arithmetic(experts: Experts, settings: Settings) -> dict[str, Any]:
+    weight = settings["strength"]
+    return _recipe("task_arithmetic", experts, {"weight": 1.0}, {"weight": weight}, {"normalize": False})
+
+
+def _sparse(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    """TIES and DARE: only the safety patch is thinned, so that strength 0 is the utility expert."""
+
+    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
+        safety = {"weight": settings["strength"], "density": settings["density"]}
+        return _recipe(method, experts, {"weight": 1.0, "density": 1.0}, safety, {"normalize": False})
+
+    return recipe
+
+
+def _sst(filter_name: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
+        return _recipe(
+            "sst",
+            experts,
+            {"role": "utility", "fisher": experts.fisher_utility},
+            {"role": "safety", "fisher": experts.fisher_safety},
+            {"filter": filter_name, **settings},
+        )
+
+    return recipe
+
+
+_COSTS = ("cost", (DEFAULTS.cost, 1.0))
+_DENSITIES = ("density", (0.5, 0.7))
+
+METHODS = (
+    Method("linear", "linear", 1.0, None, _linear),
+    Method("task_arithmetic", "Task Arithmetic", 2.0, None, _task_arithmetic),
+    Method("ties", "TIES", 2.0, _DENSITIES, _sparse("ties")),
+    Method("dare_ties", "DARE-TIES", 2.0, _DENSITIES, _sparse("dare_ties")),
+    Method("sst", "SST-Merge", 2.4, _COSTS, _sst(DEFAULTS.filter)),
+    Method("sst_shuffled", "SST, weights shuffled", 2.4, _COSTS, _sst("shuffled"), control=True),
+)

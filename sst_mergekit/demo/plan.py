@@ -1,0 +1,156 @@
+"""Everything one seed of the demo does: its folders, experts, statistics and candidates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sst_mergekit.demo.candidates import Candidate, Expert, Merge, Training
+from sst_mergekit.demo.merging import fold_adapter, write_recipe
+from sst_mergekit.demo.methods import METHODS, Experts, Settings
+from sst_mergekit.demo.world import FULL as FULL_WORLD
+from sst_mergekit.demo.world import QUICK as QUICK_WORLD
+from sst_mergekit.demo.world import WorldSize
+
+TRAINED = "lora_training"
+TRAINED_LABEL = "LoRA training on calibration data"
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much the demo does.
+
+    Attributes:
+        world: how much is trained and asked.
+        budget: settings tried on the development split, the same number for every method.
+        samples: calibration conversations per statistic.
+        steps, rates: the grid of the trained rival; their product is the budget.
+    """
+
+    world: WorldSize
+    budget: int
+    samples: int
+    steps: tuple[int, ...]
+    rates: tuple[float, ...]
+
+
+FULL = DemoSize(FULL_WORLD, 24, 256, (10, 20, 40, 80, 120, 180), (3e-4, 1e-3, 2e-3, 4e-3))
+QUICK = DemoSize(QUICK_WORLD, 8, 128, (20, 40, 80, 120), (1e-3, 2e-3))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A candidate together with the method and the settings that it stands for."""
+
+    method: str
+    settings: Settings
+    candidate: Candidate
+
+
+@dataclass(frozen=True)
+class SeedPlan:
+    """The folder of one seed; all of it can be deleted and made again from the seed."""
+
+    folder: Path
+    seed: int
+    size: DemoSize
+
+    def split(self, name: str) -> Path:
+        """Return the data folder of ``dev`` or ``test``."""
+        return self.folder / "world" / name
+
+    def score_file(self, split: str, name: str) -> Path:
+        """Return where a candidate's scores on a split are kept."""
+        return self.folder / "scores" / split / f"{name}.json"
+
+    def experts(self) -> Experts:
+        """Return what the recipes name."""
+        world, fisher = self.folder / "world", self.folder / "fisher"
+        return Experts(
+            base=str(world / "base"),
+            utility=str(world / "utility"),
+            safety=f"{world / 'base'}+{world / 'safety_lora'}",
+            fisher_utility=str(fisher / "utility"),
+            fisher_safety=str(fisher / "safety"),
+        )
+
+    def unmerged(self) -> list[Trial]:
+        """Return the base and both experts as they are."""
+        world = self.folder / "world"
+        experts = (
+            Expert("base", world / "base"),
+            Expert("utility", world / "utility"),
+            Expert("safety", world / "base", world / "safety_lora"),
+        )
+        return [Trial(expert.name, {}, expert) for expert in experts]
+
+    def trials(self) -> list[Trial]:
+        """Return every merge and training of the sweep; the recipes are written to disk."""
+        return self._merges() + self._trainings()
+
+    def _merges(self) -> list[Trial]:
+        trials = []
+        for method in METHODS:
+            for settings in method.grid(self.size.budget):
+                name = candidate_name(method.name, settings)
+                recipe = self.folder / "recipes" / "sweep" / f"{name}.yml"
+                write_recipe(recipe, method.recipe(self.experts(), settings))
+                merge = Merge(name, recipe, self.folder / "work", self.lora_cache, self.seed)
+                trials.append(Trial(method.name, settings, merge))
+        return trials
+
+    def _trainings(self) -> list[Trial]:
+        world = self.folder / "world"
+        rows = tuple(world / "calibration" / f"{name}.jsonl" for name in ("harm", "benign"))
+        trials = []
+        for rate in self.size.rates:
+            for steps in self.size.steps:
+                settings = {"steps": float(steps), "learning_rate": rate}
+                name = candidate_name(TRAINED, settings)
+                out = self.folder / "trained" / name
+                training = Training(name, world / "utility", rows, out, steps, rate, self.seed)
+                trials.append(Trial(TRAINED, settings, training))
+        return trials
+
+    @property
+    def lora_cache(self) -> Path:
+        """Where mergekit folds the safety adapter."""
+        return self.folder / "lora-cache"
+
+
+def candidate_name(method: str, settings: Settings) -> str:
+    """Return a file name that spells the settings.
+
+    >>> candidate_name("sst", {"strength": 0.5, "cost": 0.3})
+    'sst-strength0.5-cost0.3'
+    """
+    return "-".join([method, *(f"{key}{value:g}" for key, value in settings.items())])
+
+
+def train(plan: SeedPlan) -> None:
+    """Make the seed's data and train its base and experts, unless that is done."""
+    from sst_mergekit.demo.training import train_world
+
+    train_world(plan.folder / "world", plan.seed, plan.size.world, progress=False)
+
+
+def measure(plan: SeedPlan, which: str) -> None:
+    """Measure one expert's statistics with the code of ``sst-mergekit fisher``, and fold the adapter."""
+    from sst_mergekit.demo.merging import quiet_libraries
+    from sst_mergekit.statistics.collect import Options
+    from sst_mergekit.statistics.estimate import estimate
+    from sst_mergekit.statistics.loading import ModelSpec
+    from sst_mergekit.statistics.rows import Source
+
+    quiet_libraries()
+    world = plan.folder / "world"
+    out = plan.folder / "fisher" / which
+    if which == "safety":
+        spec, data = ModelSpec(str(world / "base"), str(world / "safety_lora")), "harm"
+        fold_adapter(plan.experts().safety, plan.lora_cache)
+    else:
+        spec, data = ModelSpec(str(world / "utility")), "benign"
+    if not out.is_dir():
+        source = Source(str(world / "calibration" / f"{data}.jsonl"))
+        options = Options(batch_size=32, seed=plan.seed, progress=False)
+        estimate(spec, source, out, options, samples=plan.size.samples)
