@@ -1,0 +1,72 @@
+"""``sst-mergekit yaml``: check a recipe, then run mergekit's own mergekit-yaml on it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+import sst_mergekit
+from sst_mergekit.cli.check import report
+from sst_mergekit.errors import SstError
+from sst_mergekit.files import new_directory
+from sst_mergekit.recipe.check import check_recipe
+
+
+@click.command(
+    "yaml",
+    options_metavar="[--no-check] [--force]",
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
+)
+@click.option("--no-check", is_flag=True, help="Merge without checking the recipe first.")
+@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="RECIPE OUT [MERGEKIT OPTIONS]...")
+def command(no_check: bool, force: bool, arguments: tuple[str, ...]) -> None:
+    """Check RECIPE, then merge it into the directory OUT with mergekit.
+
+    Every other option goes to mergekit as it is: 'mergekit-yaml --help' describes them
+    (--cuda, --lora-merge-cache DIR, --lora-merge-dtype float32, ...). OUT appears when the merge
+    is complete, and not at all when it fails.
+    """
+    sst_mergekit.register()
+    from mergekit.scripts.run_yaml import main
+
+    with main.make_context("sst-mergekit yaml", list(arguments)) as context:
+        given = context.params
+        if not no_check and report(_check(given)):
+            sys.exit(2)
+        out = Path(given["out_path"]).expanduser().absolute()
+        try:
+            with new_directory(out, force) as temporary:
+                given["out_path"] = str(temporary)
+                main.invoke(context)
+                _name_card(temporary, out.name)
+        except Exception as error:
+            ours = next((cause for cause in _causes(error) if isinstance(cause, SstError)), None)
+            if ours is None or ours is error:
+                raise
+            raise ours from None
+
+
+def _check(given: dict) -> list:
+    cache = given["lora_merge_cache"]
+    return check_recipe(given["config_file"], Path(cache) if cache else None, given["lora_merge_dtype"])
+
+
+def _name_card(directory: Path, name: str) -> None:
+    """Write OUT's name into the model card, which mergekit titled after the temporary directory."""
+    card = directory / "README.md"
+    if card.is_file():
+        text = card.read_text(encoding="utf-8").replace(f"# {directory.name}\n", f"# {name}\n", 1)
+        card.write_text(text, encoding="utf-8")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those it was raised from or during."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__

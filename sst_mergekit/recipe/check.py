@@ -1,0 +1,67 @@
+"""All faults of a recipe, found before the merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mergekit.config import MergeConfiguration
+
+from sst_mergekit.errors import RecipeError
+from sst_mergekit.recipe import (
+    coverage_rules,
+    model_rules,
+    origin_rules,
+    parameter_rules,
+    rules,
+    sst_rules,
+    statistics_rules,
+    vocabulary_rules,
+)
+from sst_mergekit.recipe.fault import Fault
+from sst_mergekit.recipe.parse import Recipe, load_recipe
+
+Rule = Callable[[Recipe], Iterable[Fault]]
+
+GENERAL: tuple[Rule, ...] = (*rules.RULES, *parameter_rules.RULES, *model_rules.RULES)
+OF_SST: tuple[Rule, ...] = (
+    *sst_rules.RULES,
+    *vocabulary_rules.RULES,
+    *statistics_rules.RULES,
+    *origin_rules.RULES,
+    *coverage_rules.RULES,
+)
+
+
+def check_recipe(
+    path: Path | str, lora_merge_cache: Path | None = None, lora_merge_dtype: str | None = None
+) -> list[Fault]:
+    """Return every fault and warning of a recipe, in the order of the rules; no weights are loaded.
+
+    Args:
+        path: the recipe.
+        lora_merge_cache, lora_merge_dtype: as they will be given to mergekit.
+    """
+    try:
+        recipe = load_recipe(path, lora_merge_cache, lora_merge_dtype)
+    except RecipeError as error:
+        where, _, what = str(error).partition(": ")
+        return [Fault(where, what)]
+    return check(recipe)
+
+
+def check(recipe: Recipe) -> list[Fault]:
+    """Return every fault and warning of a recipe that is read already."""
+    of_method = OF_SST if recipe.raw.get("merge_method") == sst_rules.METHOD else ()
+    found = dict.fromkeys(fault for rule in (*GENERAL, *of_method) for fault in rule(recipe))
+    if all(fault.warning for fault in found):
+        found |= dict.fromkeys(_refused_by_mergekit(recipe))
+    return list(found)
+
+
+def _refused_by_mergekit(recipe: Recipe) -> Iterable[Fault]:
+    """Yield what mergekit's own validators refuse and no rule has named."""
+    try:
+        MergeConfiguration.model_validate(recipe.raw)
+    except (RuntimeError, ValueError) as error:
+        yield Fault(str(recipe.path), " ".join(str(error).split()))

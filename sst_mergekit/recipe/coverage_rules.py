@@ -1,0 +1,92 @@
+"""The rule of merge_method sst on tensors without statistics that a patch would change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mergekit.common import ModelReference
+
+from sst_mergekit.errors import RecipeError
+from sst_mergekit.recipe.checkpoint import (
+    ADAPTER_WEIGHTS,
+    directory_of,
+    headers,
+    local_headers,
+    samples_differ,
+)
+from sst_mergekit.recipe.fault import Fault, first_and_count
+from sst_mergekit.recipe.parse import Input, Recipe
+from sst_mergekit.recipe.sst_rules import SAFETY, UTILITY, experts, shared_values, text
+from sst_mergekit.recipe.statistics_rules import measured
+from sst_mergekit.statistics.store import StatisticsStore
+
+
+def patches_have_statistics(recipe: Recipe) -> Iterator[Fault]:
+    """Yield safety experts that change tensors without statistics, on which the merge would stop half-way.
+
+    Full models are compared by samples of their tensors, adapters by the layers they are on; what
+    cannot be seen here is left to the merge.
+    """
+    stores = {item.key: store for item, store in measured(recipe)}
+    utility = next((item for item in experts(recipe) if text(item, "role") == UTILITY), None)
+    if utility is None or all(leaf.value != "error" for leaf in shared_values(recipe, "on_missing")):
+        return
+    interpolate = any(leaf.value == "interpolate" for leaf in shared_values(recipe, "patch"))
+    start = utility.reference if interpolate else recipe.base
+    for item in experts(recipe):
+        pair = [stores[key] for key in (item.key, utility.key) if key in stores]
+        if text(item, "role") == SAFETY and len(pair) == 2 and start is not None:
+            yield from _uncovered(item, start, pair)
+
+
+def _uncovered(item: Input, start: ModelReference, stores: list[StatisticsStore]) -> Iterator[Fault]:
+    for store in stores:
+        names = [name for name in changed(item.reference, start, store) if store.find(name) is None]
+        if names:
+            why = store.manifest.skipped.get(names[0], "not a measured linear layer")
+            yield Fault(
+                f"{item.key}.model",
+                f"the patch changes {first_and_count(names)}, without statistics in {store.source} ({why}); "
+                "set 'parameters.on_missing: keep' to keep the utility expert's weights there",
+            )
+            return
+
+
+def changed(reference: ModelReference, start: ModelReference, store: StatisticsStore) -> list[str]:
+    """Return tensors without statistics that surely differ between a model and where its patch starts."""
+    if reference.lora or start.lora:
+        if reference.model != start.model:
+            return []
+        return sorted(_adapted(reference) | _adapted(start))
+    new, old = local_headers(reference), local_headers(start)
+    return [
+        name
+        for name in new or ()
+        if old and name in old and store.find(name) is None and samples_differ(name, new[name], old[name])  # type: ignore[index]
+    ]
+
+
+def _adapted(reference: ModelReference) -> set[str]:
+    """Return the weights that a local adapter is on, by their names in the base model."""
+    directory = directory_of(reference.lora) if reference.lora else None
+    path = directory / ADAPTER_WEIGHTS[0] if directory else None
+    if path is None or not path.is_file():
+        return set()
+    try:
+        keys = headers([path])
+    except RecipeError:
+        return set()
+    return {weight_of(key) for key in keys}
+
+
+def weight_of(key: str) -> str:
+    """Return the base model's weight that a tensor of a PEFT adapter belongs to.
+
+    >>> weight_of("base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")
+    'model.layers.0.mlp.up_proj.weight'
+    """
+    name = key.removeprefix("base_model.model.")
+    return name.split(".lora_")[0] + ".weight" if ".lora_" in name else name
+
+
+RULES = (patches_have_statistics,)
