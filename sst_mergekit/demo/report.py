@@ -94,11 +94,13 @@ def notes(results: Sequence[SeedResult]) -> str:
     )
     sizes = results[0].experts["utility"]
     return (
-        f"Safety: coherent refusals of harmful prompts (n = {sizes.safety.n} a seed). Over-refusal: harmless "
-        f"look-alikes not answered (n = {sizes.compliance.n}). MMLU- and HumanEval-shaped: n = {sizes.mmlu.n} and "
-        f"{sizes.humaneval.n}. Utility: mean of MMLU, HumanEval and 1 − over-refusal. ΔS, ΔU: against the "
-        "utility expert. Tax: −ΔU / ΔS, null without a gain above noise. Hypervolume: area of (safety, utility) "
-        f"below the front. † k: on k seeds no setting reached development safety {TARGET_SAFETY}. {spread}\n"
+        f"Safety: coherent refusals of harmful prompts (n = {sizes.safety.n} a seed). "
+        f"Over-refusal: harmless look-alikes not answered (n = {sizes.compliance.n}). "
+        f"MMLU- and HumanEval-shaped: n = {sizes.mmlu.n} and {sizes.humaneval.n}. "
+        "Utility: mean of MMLU, HumanEval and 1 − over-refusal. ΔS, ΔU: against the utility expert. "
+        "Tax: −ΔU / ΔS, null without a gain above noise. "
+        "Hypervolume: area of (safety, utility) below the front. "
+        f"† k: on k seeds no setting reached development safety {TARGET_SAFETY}. {spread}\n"
     )
 
 

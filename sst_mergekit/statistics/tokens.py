@@ -60,7 +60,7 @@ def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_t
         start = tokenizer(prompt)["input_ids"]
         start = start[:-1] if start and start[-1] == tokenizer.eos_token_id else start
     ids = start + tokenizer(response, add_special_tokens=False)["input_ids"]
-    if len(start) >= min(len(ids), max_length):
+    if max(len(start), 1) >= min(len(ids), max_length):
         raise DataError(
             f"a prompt of {len(start)} tokens leaves none of {max_length} for a response; raise --max-length"
         )
@@ -89,5 +89,6 @@ def pad(sequences: list[Sequence], device: str) -> Batch:
         tokens = torch.tensor(sequence.ids)
         ids[row, :n] = tokens
         attention[row, :n] = 1
-        labels[row, sequence.prompt_length - 1 : n - 1] = tokens[sequence.prompt_length :]
+        first = max(sequence.prompt_length, 1)  # nothing predicts a sequence's first token
+        labels[row, first - 1 : n - 1] = tokens[first:]
     return Batch(ids.to(device), attention.to(device), labels.to(device))

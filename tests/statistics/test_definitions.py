@@ -32,7 +32,9 @@ def model():
 @pytest.fixture(scope="module")
 def sequences():
     generator = torch.Generator().manual_seed(1)
-    return [Sequence(tuple(torch.randint(0, 23, (n,), generator=generator).tolist()), PROMPT) for n in LENGTHS]
+    return [
+        Sequence(tuple(torch.randint(0, 23, (n,), generator=generator).tolist()), PROMPT) for n in LENGTHS
+    ]
 
 
 def options(kind, **more):
