@@ -105,8 +105,9 @@ def _reason(name: str, value: Any, error: Exception) -> str:
     if not isinstance(error, pydantic.ValidationError):
         return str(error)
     first = error.errors()[0]
-    if "error" in first.get("ctx", {}):  # a ValueError of the method's own
-        return str(first["ctx"]["error"]).removeprefix(f"{name}: ")
+    own = first.get("ctx", {}).get("error")  # a ValueError of the method's validator
+    if own is not None:
+        return str(own).removeprefix(f"{name}: ")
     return f"got {shown(value)}, {first['msg'].replace('Input should be', 'expected')}"
 
 

@@ -59,7 +59,7 @@ def _options(annotation: Any) -> list[Any]:
 
 
 def valid_values(recipe: Recipe) -> Iterator[Fault]:
-    """Yield values of a wrong type, as mergekit's configuration sees them; not parameters, which have rules."""
+    """Yield values of a wrong type, as mergekit's configuration sees them; parameters have own rules."""
     try:
         MergeConfiguration.model_validate(recipe.raw)
     except RuntimeError:
