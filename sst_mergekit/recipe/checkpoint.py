@@ -126,6 +126,20 @@ def _fingerprint(directory: Path, stamp: tuple[tuple[str, int], ...]) -> str | N
         return None  # a rule on the model itself says so
 
 
+def surely_others(one: Path, other: Path) -> bool:
+    """Return whether two directories hold other weights; a copy in another dtype may be the same model."""
+    try:
+        first, second = headers(weight_files(one)), headers(weight_files(other))
+    except (RecipeError, OSError):
+        return False
+    if not first or not second:
+        return False
+    if {name: h.shape for name, h in first.items()} != {name: h.shape for name, h in second.items()}:
+        return True
+    same_dtypes = all(first[name].dtype == second[name].dtype for name in first)
+    return same_dtypes and fingerprint(one) != fingerprint(other)
+
+
 def samples_differ(name: str, one: Header, other: Header) -> bool:
     """Return whether two tensors surely differ, from the first, middle and last row of each.
 

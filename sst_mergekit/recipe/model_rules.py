@@ -14,10 +14,10 @@ from sst_mergekit.errors import RecipeError
 from sst_mergekit.recipe.checkpoint import (
     ADAPTER_WEIGHTS,
     directory_of,
-    fingerprint,
     headers,
     is_local,
     local_headers,
+    surely_others,
     what_is_missing,
 )
 from sst_mergekit.recipe.fault import Fault, first_and_count
@@ -73,16 +73,11 @@ def adapters_fit(recipe: Recipe) -> Iterator[Fault]:
         except (ValueError, AttributeError):
             yield Fault(key, f"{config}: damaged; save the adapter again")
             continue
-        own, other = (
-            directory_of(reference.model),
-            directory_of(ModelPath(path=made_for or ".", revision=None)),
-        )
-        if made_for and own and other and own.resolve() != other.resolve():
-            hashes = fingerprint(own), fingerprint(other)
-            if None not in hashes and hashes[0] != hashes[1]:
-                yield Fault(
-                    key, f"adapter '{reference.lora}' was made for '{made_for}', not for '{reference.model}'"
-                )
+        own = directory_of(reference.model)
+        other = directory_of(ModelPath(path=made_for, revision=None)) if made_for else None
+        if own and other and own.resolve() != other.resolve() and surely_others(own, other):
+            what = f"adapter '{reference.lora}' was made for '{made_for}', not for '{reference.model}'"
+            yield Fault(key, f"{what}; name that model before the '+'")
 
 
 def cache_for_adapters(recipe: Recipe) -> Iterator[Fault]:

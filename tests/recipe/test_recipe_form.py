@@ -15,7 +15,10 @@ from sst_mergekit.recipe.parse import load_recipe
 FAULTS = {
     # changes to a TIES recipe without faults -> the line expected
     "unknown top-level key": ({"dtpye": "float32"}, r"^dtpye: unknown key.*did you mean 'dtype'"),
-    "unknown key of a model": ({"models.0.paramters": {}}, r"^models\[0\].paramters: unknown key.*'parameters'"),
+    "unknown key of a model": (
+        {"models.0.paramters": {}},
+        r"^models\[0\].paramters: unknown key.*'parameters'",
+    ),
     "unknown key of the tokenizer": (
         {"tokenizer": {"source": "base", "pad_to_multiple": 8}},
         r"^tokenizer.pad_to_multiple: unknown key.*'pad_to_multiple_of'",
@@ -67,7 +70,10 @@ FAULTS = {
     ),
     "empty list": ({"parameters.lambda": []}, r"^parameters.lambda: got an empty list, expected a value"),
     "nothing": ({"parameters": {"lambda": {}}}, r"^parameters.lambda.value: got nothing, expected a value"),
-    "mixed list": ({"parameters.lambda": [1, {"value": 1}]}, r"^parameters.lambda: got \[1, .*expected a value"),
+    "mixed list": (
+        {"parameters.lambda": [1, {"value": 1}]},
+        r"^parameters.lambda: got \[1, .*expected a value",
+    ),
     "filter no string": (
         {"parameters.lambda": [{"value": 1, "filter": 3}, {"value": 1}]},
         r"^parameters.lambda\[0\].filter: got 3, expected a part of a tensor's name",
