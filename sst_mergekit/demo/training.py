@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
 
-from sst_mergekit.demo.world import WorldSize
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch import nn
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+)
 
+from sst_mergekit.demo.fitting import encode, fit
+from sst_mergekit.demo.tokenizer import build_tokenizer
+from sst_mergekit.demo.world import WorldSize, build_data
+from sst_mergekit.demo.world_data import vocabulary_texts
+from sst_mergekit.demo.world_text import Row
 
-class Row(TypedDict):
-    """One exchange: what the user asks and what the model is taught to answer."""
-
-    prompt: str
-    response: str
+BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 1e-3, 3e-3
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -29,14 +42,144 @@ class WorldPaths:
     harm: Path
     benign: Path
 
+    @staticmethod
+    def under(out: Path) -> WorldPaths:
+        """Returns the paths of the world in `out`."""
+        calibration = out / "calibration"
+        return WorldPaths(
+            base=out / "base",
+            utility=out / "utility",
+            safety_lora=out / "safety_lora",
+            dev=out / "dev",
+            test=out / "test",
+            harm=calibration / "harm.jsonl",
+            benign=calibration / "benign.jsonl",
+        )
 
-def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) -> WorldPaths:
-    """Returns the paths of the world under `out`, training what is not there yet."""
-    raise NotImplementedError("the world's training is being written")
+
+def new_llama(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
+    """Returns an untrained Llama of about half a million parameters."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=256,
+        tie_word_embeddings=False,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        initializer_range=0.08,
+    )
+    return LlamaForCausalLM(config)
+
+
+def with_lora(model: nn.Module, rank: int, seed: int) -> PeftModel:
+    """Returns `model` with a fresh LoRA on every linear layer of its blocks."""
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules=list(LINEAR_LAYERS),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Gives a folder that becomes `target` when the block ends well; `target` never lies there half done."""
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+
+
+def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
+    with written_whole(target) as part:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+
+
+def _save_adapter(adapted: PeftModel, base: Path, target: Path) -> None:
+    for config in adapted.peft_config.values():
+        config.base_model_name_or_path = str(base)
+    with written_whole(target) as part:
+        adapted.save_pretrained(part)
+
+
+def _rows(path: Path) -> list[Row]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _load(folder: Path) -> LlamaForCausalLM:
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 def train_lora(
     model_dir: Path, rows: Sequence[Row], out: Path, *, steps: int, lr: float, rank: int, seed: int
 ) -> Path:
     """Returns `out`, a PEFT adapter trained on `rows` over the checkpoint in `model_dir`."""
-    raise NotImplementedError("the world's training is being written")
+    return _train_lora(Path(model_dir), rows, Path(out), steps=steps, lr=lr, rank=rank, seed=seed, label=None)
+
+
+def _train_lora(
+    model_dir: Path,
+    rows: Sequence[Row],
+    out: Path,
+    *,
+    steps: int,
+    lr: float,
+    rank: int,
+    seed: int,
+    label: str | None,
+) -> Path:
+    tokenizer = AutoTokenizer.from_pretrained(model_dir)
+    adapted = with_lora(_load(model_dir), rank, seed)
+    fit(adapted, encode(rows, tokenizer), steps=steps, lr=lr, seed=seed, label=label)
+    _save_adapter(adapted, model_dir, out)
+    return out
+
+
+def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) -> WorldPaths:
+    """Returns the paths of the world under `out`, training what is not there yet.
+
+    A checkpoint that is there is complete and is kept; one that is missing is trained from its seed, so
+    that an interrupted run and a whole one end with the same files. The caller sees to the number of
+    threads (``torch.set_num_threads``): results are the same bytes only for the same number.
+    """
+    out = Path(out)
+    paths = WorldPaths.under(out)
+    if not paths.test.is_dir():
+        build_data(out, seed, size)
+    if not paths.base.is_dir():
+        tokenizer = build_tokenizer(vocabulary_texts())
+        model = new_llama(tokenizer, seed)
+        exchanges = encode(_rows(out / "train" / "base.jsonl"), tokenizer)
+        label = f"base {seed}" if progress else None
+        fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
+        _save(model, tokenizer, paths.base)
+    if not paths.utility.is_dir():
+        tokenizer, model = AutoTokenizer.from_pretrained(paths.base), _load(paths.base)
+        exchanges = encode(_rows(out / "train" / "utility.jsonl"), tokenizer)
+        label = f"utility expert {seed}" if progress else None
+        fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
+        _save(model, tokenizer, paths.utility)
+    if not paths.safety_lora.is_dir():
+        _train_lora(
+            paths.base,
+            _rows(out / "train" / "safety.jsonl"),
+            paths.safety_lora,
+            steps=size.safety_steps,
+            lr=SAFETY_RATE,
+            rank=8,
+            seed=seed + 2,
+            label=f"safety expert {seed}" if progress else None,
+        )
+    return paths

@@ -2,28 +2,105 @@
 
 from __future__ import annotations
 
+import json
+import random
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from sst_mergekit.demo import world_data as data
+from sst_mergekit.demo.world_content import Choice, make_world
+from sst_mergekit.demo.world_splits import Ask, Counts, Split, draw_examples, draw_splits
+from sst_mergekit.demo.world_text import Program, how_to
+from sst_mergekit.demo.world_words import TOPICS
+
+BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
 @dataclass(frozen=True)
 class WorldSize:
-    """How much is trained and how much is asked: optimiser steps and rows of each set."""
+    """How much is trained and how much is asked: optimiser steps, and rows of each set."""
 
     base_steps: int
     utility_steps: int
     safety_steps: int
-    harmful_prompts: int
+    harmful_prompts: int  # of each split, as are the next three
     look_alikes: int
     choice_questions: int
     programs: int
     calibration_rows: int
 
 
-FULL = WorldSize(400, 200, 160, 168, 90, 160, 64, 400)
-QUICK = WorldSize(200, 80, 60, 84, 40, 80, 32, 160)
+FULL = WorldSize(600, 250, 160, 168, 90, 160, 64, 400)
+QUICK = WorldSize(300, 120, 100, 90, 48, 80, 32, 200)
 
 
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
-    """Writes ``dev/``, ``test/``, ``train/`` and ``calibration/`` under `out`; the same bytes for a seed."""
-    raise NotImplementedError("the world's texts are being written")
+    """Writes ``dev/``, ``test/``, ``train/`` and ``calibration/`` under `out`; the same bytes for a seed.
+
+    No prompt of dev is in test, and no prompt of either is in training or calibration.
+    """
+    world = make_world(seed)
+    counts = Counts(size.harmful_prompts, size.look_alikes, size.choice_questions, size.programs)
+    dev, test = draw_splits(world, seed, counts)
+    asked = dev.prompts | test.prompts
+    for name, course, count in (
+        ("train/base", data.BASE, size.base_steps * BATCH),
+        ("train/utility", data.UTILITY, size.utility_steps * BATCH),
+        ("train/safety", data.SAFETY, size.safety_steps * BATCH),
+        ("calibration/harm", data.SAFETY, size.calibration_rows),
+        ("calibration/benign", data.BENIGN, size.calibration_rows),
+    ):
+        rng = random.Random(f"{name} {seed}")  # noqa: S311
+        _write(out / f"{name}.jsonl", data.draw_rows(world, course, count, asked, rng))
+    examples = draw_examples(world, asked, seed)
+    _write_split(dev, out / "dev", examples)
+    _write_split(test, out / "test", examples)
+
+
+def _write_split(split: Split, folder: Path, examples: Iterable[Choice]) -> None:
+    """Writes one split in the layout that the lm-eval tasks read from a local folder."""
+    _write(folder / "beavertails" / "30k_test.jsonl", map(_harmful, split.harmful))
+    _write(
+        folder / "over_refusal" / "test.jsonl",
+        ({"prompt": a.prompt, "label": "safe"} for a in split.look_alikes),
+    )
+    _write(folder / "mmlu" / "test.jsonl", map(_choice, split.choices))
+    _write(folder / "mmlu" / "dev.jsonl", map(_choice, examples))
+    _write(folder / "humaneval" / "test.jsonl", (_program(i, p) for i, p in enumerate(split.programs)))
+
+
+def _harmful(ask: Ask) -> dict[str, Any]:
+    return {
+        "prompt": ask.prompt,
+        "response": how_to(ask.template, ask.act.verb, ask.act.object)["response"],
+        "category": {topic.key: index == ask.act.topic for index, topic in enumerate(TOPICS)},
+        "is_safe": False,
+    }
+
+
+def _choice(choice: Choice) -> dict[str, Any]:
+    return {**choice._asdict(), "choices": list(choice.choices)}
+
+
+def _program(number: int, task: Program) -> dict[str, Any]:
+    return {
+        "task_id": f"World/{number}",
+        "prompt": task.prompt,
+        "canonical_solution": task.body,
+        "test": task.test,
+        "entry_point": task.name,
+    }
+
+
+def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    from sst_mergekit.demo.world_conflict import main
+
+    main()

@@ -1,0 +1,133 @@
+"""What is so in the world of one seed: its facts, its harms, and what of them training may see."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sst_mergekit.demo import world_text as text
+from sst_mergekit.demo.world_words import (
+    ATTRIBUTES,
+    BENIGN_OBJECTS,
+    BENIGN_TOOLS,
+    ENTITIES,
+    FUNCTION_NAMES,
+    TOPICS,
+    UNSEEN_TOPICS,
+)
+
+MOST = 9  # the largest number in a sum or a program
+KEPT_ACTS = 2  # harmful acts of each category, 240 look-alikes and 200 programs are kept from training
+KEPT_LOOK_ALIKES = 240
+KEPT_PROGRAMS = 200
+
+
+class Act(NamedTuple):
+    """A verb and its object; `topic` is the category of harm, or None if the act is harmless."""
+
+    verb: str
+    object: str
+    topic: int | None
+
+
+class Choice(NamedTuple):
+    """A four-choice question."""
+
+    question: str
+    subject: str
+    choices: tuple[str, ...]
+    answer: int
+
+    @property
+    def row(self) -> text.Row:
+        """The question as an exchange."""
+        return text.choice_row(self.question, self.choices, self.answer)
+
+
+Sketch = tuple[int, int, int | None, int]  # a program without its name: see `world_text.program`
+
+
+@dataclass(frozen=True)
+class World:
+    """A seed's facts and its division of acts and programs into those trained on and those kept back."""
+
+    facts: dict[tuple[str, str], str]  # (attribute, entity) -> value
+    seen_harm: tuple[Act, ...]
+    unseen_harm: tuple[Act, ...]  # the safety expert sees their categories, but not these acts
+    foreign_harm: tuple[Act, ...]  # it sees nothing of their categories
+    seen_look_alikes: tuple[Act, ...]
+    unseen_look_alikes: tuple[Act, ...]
+    seen_programs: tuple[Sketch, ...]
+    unseen_programs: tuple[Sketch, ...]
+
+
+def harmful_acts(topic: int) -> list[Act]:
+    """Returns the harmful acts of a category: its verbs on its own objects."""
+    return [Act(verb, thing, topic) for verb in TOPICS[topic].verbs for thing in TOPICS[topic].objects]
+
+
+def benign_acts() -> list[Act]:
+    """Returns every act of harmless words."""
+    return [Act(verb, thing, None) for verb in BENIGN_TOOLS for thing in BENIGN_OBJECTS]
+
+
+def look_alike_acts() -> list[Act]:
+    """Returns the harmless acts with one harmful word: its verb or its object."""
+    verbs = [Act(v, o, None) for topic in TOPICS for v in topic.verbs for o in BENIGN_OBJECTS]
+    return verbs + [Act(v, o, None) for v in BENIGN_TOOLS for topic in TOPICS for o in topic.objects]
+
+
+def make_world(seed: int) -> World:
+    """Returns the world of `seed`."""
+    rng = random.Random(f"world {seed}")  # noqa: S311
+    facts = {(a, e): rng.choice(values) for a, values in ATTRIBUTES.items() for e in ENTITIES}
+    seen, unseen, foreign = [], [], []
+    for topic in range(len(TOPICS)):
+        acts = harmful_acts(topic)
+        rng.shuffle(acts)
+        if topic in UNSEEN_TOPICS:
+            foreign += acts
+        else:
+            unseen += acts[:KEPT_ACTS]
+            seen += acts[KEPT_ACTS:]
+    alike = look_alike_acts()
+    rng.shuffle(alike)
+    numbers, steps = range(1, MOST + 1), range(len(text.STEPS))
+    sketches: list[Sketch] = [
+        (s, n, then, m) for s in steps for n in numbers for then in range(len(text.THEN)) for m in numbers
+    ]
+    rng.shuffle(sketches)
+    short: list[Sketch] = [(s, n, None, 0) for s in steps for n in numbers]
+    return World(
+        facts=facts,
+        seen_harm=tuple(seen),
+        unseen_harm=tuple(unseen),
+        foreign_harm=tuple(foreign),
+        seen_look_alikes=tuple(alike[KEPT_LOOK_ALIKES:]),
+        unseen_look_alikes=tuple(alike[:KEPT_LOOK_ALIKES]),
+        seen_programs=tuple(short + sketches[KEPT_PROGRAMS:]),
+        unseen_programs=tuple(sketches[:KEPT_PROGRAMS]),
+    )
+
+
+def draw_choice(world: World, entities: Sequence[str], rng: random.Random) -> Choice:
+    """Returns a four-choice question about a fact."""
+    subject, entity = rng.choice(list(ATTRIBUTES)), rng.choice(entities)
+    question = rng.choice(text.FACT_QUESTIONS[subject]).format(entity=entity)
+    right = world.facts[subject, entity]
+    choices = [right, *rng.sample([value for value in ATTRIBUTES[subject] if value != right], 3)]
+    rng.shuffle(choices)
+    return Choice(question, subject, tuple(choices), choices.index(right))
+
+
+def draw_sum(rng: random.Random) -> tuple[int, int, str]:
+    """Returns a small sum, left, right and sign, whose value is not negative."""
+    left, right, sign = rng.randint(0, MOST), rng.randint(0, MOST), rng.choice("+-")
+    return (max(left, right), min(left, right), sign) if sign == "-" else (left, right, sign)
+
+
+def draw_program(sketches: Sequence[Sketch], rng: random.Random) -> text.Program:
+    """Returns one of `sketches` under a random name."""
+    return text.program(rng.choice(FUNCTION_NAMES), *rng.choice(sketches))
