@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
 import pytest
+from mergekit.config import MergeConfiguration
 from recipe_world import Raw, World, changed, faults_of
 
 from sst_mergekit.errors import RecipeError
@@ -219,3 +221,52 @@ def test_unreadable_recipe(text: str | bytes | None, message: str, tmp_path: Pat
         load_recipe(path)
     (fault,) = check_recipe(path)
     assert re.search(message, str(fault))
+
+
+RUBBISH = (None, "", "a+b+c", -1.5, True, [], ["x"], {"x": 1}, [{"x": 1}], [[1]])
+    None,
+    "",
+    "x",
+    "a+b+c",
+    "a@b@c",
+    1,
+    -1.5,
+    True,
+    [],
+    ["x"],
+    [1, None],
+    {},
+    {"x": 1},
+    [{"x": 1}],
+    [[1]],
+)
+
+
+def nodes(value: object, path: tuple = ()) -> list[tuple]:
+    """Return the path of every value in a recipe."""
+    found = [path] if path else []
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return found + [inner for key, item in items for inner in nodes(item, (*path, key))]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rubbish", RUBBISH, ids=repr)
+def test_rubbish_anywhere_is_survived_and_what_mergekit_refuses_is_named(
+    rubbish: object, world: World, tmp_path: Path
+) -> None:
+    extra = {
+        "tokenizer": {"source": "base", "tokens": {"w1": {"force": True}}},
+        "modules": {"m": {"models": 1}},
+    }
+    for original in (world.sst(), world.ties(), world.sst() | extra):
+        for path in nodes(original):
+            recipe = copy.deepcopy(original)
+            at = recipe
+            for part in path[:-1]:
+                at = at[part]
+            at[path[-1]] = rubbish
+            faults = faults_of(recipe, tmp_path)
+            try:
+                MergeConfiguration.model_validate(recipe)
+            except (ValueError, RuntimeError):
+                assert any(not fault.warning for fault in faults), path
