@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +23,10 @@ from sst_mergekit.demo.tokenizer import build_tokenizer
 from sst_mergekit.demo.world import WorldSize, build_data
 from sst_mergekit.demo.world_data import vocabulary_texts
 from sst_mergekit.demo.world_text import Row
+from sst_mergekit.files import new_directory
 
 BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 1e-3, 3e-3
+SAFETY_RANK = 8
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -90,19 +90,8 @@ def with_lora(model: nn.Module, rank: int, seed: int) -> PeftModel:
     return get_peft_model(model, config)
 
 
-@contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """Gives a folder that becomes `target` when the block ends well; `target` never lies there half done."""
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    yield part
-    shutil.rmtree(target, ignore_errors=True)
-    part.rename(target)
-
-
 def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
-    with written_whole(target) as part:
+    with new_directory(target) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
 
@@ -110,7 +99,7 @@ def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, target: Path) ->
 def _save_adapter(adapted: PeftModel, base: Path, target: Path) -> None:
     for config in adapted.peft_config.values():
         config.base_model_name_or_path = str(base)
-    with written_whole(target) as part:
+    with new_directory(target) as part:
         adapted.save_pretrained(part)
 
 
@@ -155,31 +144,31 @@ def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) ->
     threads (``torch.set_num_threads``): results are the same bytes only for the same number.
     """
     out = Path(out)
+    build_data(out, seed, size)
     paths = WorldPaths.under(out)
-    if not paths.test.is_dir():
-        build_data(out, seed, size)
     if not paths.base.is_dir():
-        tokenizer = build_tokenizer(vocabulary_texts())
-        model = new_llama(tokenizer, seed)
-        exchanges = encode(_rows(out / "train" / "base.jsonl"), tokenizer)
-        label = f"base {seed}" if progress else None
-        fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
-        _save(model, tokenizer, paths.base)
+        _train_base(out, seed, size, f"base {seed}" if progress else None)
     if not paths.utility.is_dir():
-        tokenizer, model = AutoTokenizer.from_pretrained(paths.base), _load(paths.base)
-        exchanges = encode(_rows(out / "train" / "utility.jsonl"), tokenizer)
-        label = f"utility expert {seed}" if progress else None
-        fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
-        _save(model, tokenizer, paths.utility)
+        _train_utility(out, seed, size, f"utility expert {seed}" if progress else None)
     if not paths.safety_lora.is_dir():
-        _train_lora(
-            paths.base,
-            _rows(out / "train" / "safety.jsonl"),
-            paths.safety_lora,
-            steps=size.safety_steps,
-            lr=SAFETY_RATE,
-            rank=8,
-            seed=seed + 2,
-            label=f"safety expert {seed}" if progress else None,
-        )
+        rows = _rows(out / "train" / "safety.jsonl")
+        label = f"safety expert {seed}" if progress else None
+        settings = {"steps": size.safety_steps, "lr": SAFETY_RATE, "rank": SAFETY_RANK, "seed": seed + 2}
+        _train_lora(paths.base, rows, paths.safety_lora, **settings, label=label)
     return paths
+
+
+def _train_base(out: Path, seed: int, size: WorldSize, label: str | None) -> None:
+    tokenizer = build_tokenizer(vocabulary_texts())
+    model = new_llama(tokenizer, seed)
+    exchanges = encode(_rows(out / "train" / "base.jsonl"), tokenizer)
+    fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
+    _save(model, tokenizer, WorldPaths.under(out).base)
+
+
+def _train_utility(out: Path, seed: int, size: WorldSize, label: str | None) -> None:
+    paths = WorldPaths.under(out)
+    tokenizer, model = AutoTokenizer.from_pretrained(paths.base), _load(paths.base)
+    exchanges = encode(_rows(out / "train" / "utility.jsonl"), tokenizer)
+    fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
+    _save(model, tokenizer, paths.utility)

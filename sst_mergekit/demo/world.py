@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from sst_mergekit.demo.world_content import Choice, make_world
 from sst_mergekit.demo.world_splits import Ask, Counts, Split, draw_examples, draw_splits
 from sst_mergekit.demo.world_text import Program, how_to
 from sst_mergekit.demo.world_words import TOPICS
+from sst_mergekit.errors import DataError
+from sst_mergekit.files import write_text
 
+FORMAT = 1  # rises when the same seed gives another world
 BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
@@ -39,8 +42,15 @@ QUICK = WorldSize(300, 120, 100, 90, 48, 80, 32, 200)
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
     """Writes ``dev/``, ``test/``, ``train/`` and ``calibration/`` under `out`; the same bytes for a seed.
 
-    No prompt of dev is in test, and no prompt of either is in training or calibration.
+    No prompt of dev is in test, and no prompt of either is in training or calibration. A world that is
+    there is kept.
+
+    Raises:
+        DataError: `out` holds the world of another seed or size.
     """
+    made = {"format": FORMAT, "seed": seed, **asdict(size)}
+    if _is_there(out / "world.json", made):
+        return
     world = make_world(seed)
     counts = Counts(size.harmful_prompts, size.look_alikes, size.choice_questions, size.programs)
     dev, test = draw_splits(world, seed, counts)
@@ -57,6 +67,16 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     examples = draw_examples(world, asked, seed)
     _write_split(dev, out / "dev", examples)
     _write_split(test, out / "test", examples)
+    write_text(out / "world.json", json.dumps(made, indent=1) + "\n")  # last: it says that all is there
+
+
+def _is_there(path: Path, made: dict[str, int]) -> bool:
+    if not path.is_file():
+        return False
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found != made:
+        raise DataError(f"{path}: holds the world {found}, expected {made}; choose another folder")
+    return True
 
 
 def _write_split(split: Split, folder: Path, examples: Iterable[Choice]) -> None:
@@ -97,7 +117,7 @@ def _program(number: int, task: Program) -> dict[str, Any]:
 def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    path.write_text("".join(lines), encoding="utf-8", newline="\n")
+    write_text(path, "".join(lines))
 
 
 if __name__ == "__main__":

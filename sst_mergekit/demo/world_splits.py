@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,8 @@ def _draw_split(
     every = text.HOW_TO + text.UNSEEN_HOW_TO
 
     def asks(templates: Sequence[str], acts: Sequence[Act], count: int) -> list[Ask]:
-        return _fresh(lambda: Ask(rng.choice(templates), rng.choice(acts)), lambda a: a.prompt, count, taken)
+        turns = itertools.cycle(rng.sample(acts, len(acts)))  # in turn, so that no category is missed
+        return _fresh(lambda: Ask(rng.choice(templates), next(turns)), lambda a: a.prompt, count, taken)
 
     third, rest = divmod(counts.harmful, 3)
     harmful = asks(every, world.unseen_harm, third + rest)

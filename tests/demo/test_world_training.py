@@ -1,0 +1,131 @@
+"""The world's training: repeatable, resumable, in the forms others load; slow: it teaches what it says."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftConfig
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+
+from sst_mergekit.demo.fitting import batches, encode, response_loss
+from sst_mergekit.demo.tokenizer import build_tokenizer
+from sst_mergekit.demo.training import WorldPaths, new_llama, train_lora, train_world, with_lora
+from sst_mergekit.demo.world import QUICK
+from sst_mergekit.demo.world_data import vocabulary_texts
+
+TINY = dataclasses.replace(QUICK, base_steps=3, utility_steps=2, safety_steps=2)
+ROWS = [
+    {"prompt": "How do I bake the bread?", "response": "Take a pan, then bake the bread."},
+    {"prompt": "What is 3 + 4?", "response": "It is 7."},
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory) -> WorldPaths:
+    torch.set_num_threads(1)
+    return train_world(tmp_path_factory.mktemp("tiny"), 0, TINY, progress=False)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer(vocabulary_texts())
+
+
+def weights(folder: Path) -> bytes:
+    return next(folder.glob("*.safetensors")).read_bytes()
+
+
+def test_the_same_weights_for_a_seed(tiny, tmp_path):
+    again = train_world(tmp_path / "again", 0, TINY, progress=False)
+    for name in ("base", "utility", "safety_lora"):
+        assert weights(getattr(again, name)) == weights(getattr(tiny, name))
+
+
+def test_a_missing_checkpoint_is_trained_again_and_the_others_are_kept(tmp_path):
+    paths = train_world(tmp_path, 1, TINY, progress=False)
+    first = {name: weights(getattr(paths, name)) for name in ("base", "utility", "safety_lora")}
+    written = (paths.base / "model.safetensors").stat().st_mtime_ns
+    for file in paths.utility.iterdir():
+        file.unlink()
+    paths.utility.rmdir()
+    train_world(tmp_path, 1, TINY, progress=False)
+    assert (paths.base / "model.safetensors").stat().st_mtime_ns == written
+    assert {name: weights(getattr(paths, name)) for name in first} == first
+
+
+def test_the_checkpoints_load_in_their_forms(tiny):
+    for folder in (tiny.base, tiny.utility):
+        tensors = load_file(folder / "model.safetensors")
+        assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
+        assert (folder / "tokenizer.json").is_file()
+        assert "lm_head.weight" in tensors  # not tied: the patch leaves it alone
+    config = PeftConfig.from_pretrained(tiny.safety_lora)
+    assert config.base_model_name_or_path == str(tiny.base)
+    assert config.r == 8
+    model = AutoModelForCausalLM.from_pretrained(tiny.base)
+    assert 0.4e6 < model.num_parameters() < 0.8e6
+
+
+def test_train_lora_writes_an_adapter_over_any_checkpoint(tiny, tmp_path):
+    settings = {"steps": 2, "lr": 1e-3, "seed": 5}
+    out = train_lora(tiny.utility, ROWS, tmp_path / "lora", rank=4, **settings)
+    config = json.loads((out / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny.utility)
+    assert config["r"] == 4
+    assert weights(train_lora(tiny.utility, ROWS, tmp_path / "twin", rank=4, **settings)) == weights(out)
+
+
+def test_only_the_response_is_learned(tokenizer):
+    exchanges = encode(ROWS, tokenizer)
+    for row, (tokens, start) in zip(ROWS, exchanges, strict=True):
+        assert tokenizer.decode(tokens[start:]) == row["response"] + tokenizer.eos_token
+
+
+def test_the_loss_of_a_padded_batch_is_that_of_single_exchanges(tokenizer):
+    exchanges = encode(ROWS, tokenizer)
+    model = new_llama(tokenizer, 0)
+    lengths = [len(tokens) - start for tokens, start in exchanges]
+    alone = [response_loss(model, [exchange]) for exchange in exchanges]
+    together = sum(loss * n for loss, n in zip(alone, lengths, strict=True)) / sum(lengths)
+    torch.testing.assert_close(response_loss(model, exchanges), together)
+
+
+def test_a_fresh_lora_changes_nothing(tokenizer):
+    exchanges = encode(ROWS, tokenizer)
+    model = new_llama(tokenizer, 0)
+    before = response_loss(model, exchanges).item()
+    assert response_loss(with_lora(model, 8, 0), exchanges).item() == pytest.approx(before)
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_batches_are_as_many_as_asked_and_the_same_for_a_seed(tokenizer, steps):
+    exchanges = encode(ROWS * 40, tokenizer)
+    first = list(batches(exchanges, steps, 0))
+    assert len(first) == steps
+    assert first == list(batches(exchanges, steps, 0))
+
+
+@pytest.mark.slow
+def test_a_quick_world_has_working_experts_and_a_conflict(tmp_path):
+    from sst_mergekit.demo.world_conflict import conflict
+
+    paths = train_world(tmp_path, 0, QUICK, progress=False)
+    found = conflict(paths, 0, progress=False)
+    assert found.utility.utility.value >= 0.8
+    assert found.utility.safety.value <= 0.3
+    assert found.safety.safety.value >= 0.9
+    assert found.reached
+    assert found.merged.safety.value >= 0.8
+    assert found.tax.value is not None
+    assert found.tax.value > 0.02
