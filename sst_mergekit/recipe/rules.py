@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Union, get_args, get_origin
 
@@ -65,14 +66,29 @@ def valid_values(recipe: Recipe) -> Iterator[Fault]:
     except RuntimeError:
         return  # mergekit's own validators: the rules below say the same with a key
     except pydantic.ValidationError as error:
-        messages: dict[str, str] = {}
+        found: dict[str, list[str]] = {}
         for item in error.errors():
             where, value = _written(recipe.raw, item["loc"])
-            expected = item["msg"].replace("Input should be", "expected").replace("Field required", "")
-            if "parameters" not in item["loc"] and where != "merge_method":
-                what = "missing" if item["type"] == "missing" else f"got {shown(value)}, {expected}"
-                messages.setdefault(where, what)
-        yield from (Fault(where, what) for where, what in messages.items())
+            if "parameters" in item["loc"][:-1] or where == "merge_method":
+                continue  # these have rules of their own
+            missing = item["type"] == "missing"
+            said = found.setdefault(where, ["missing" if missing else f"got {shown(value)}, expected"])
+            if not missing:
+                said.append(_expected(item["msg"]))
+        for where, (start, *expected) in found.items():
+            yield Fault(where, f"{start} {' or '.join(dict.fromkeys(expected))}".strip())
+
+
+def _expected(message: str) -> str:
+    """Return what pydantic expects, in the words of a recipe.
+
+    >>> _expected("Input should be a valid dictionary or instance of ModelReference")
+    'a model'
+    """
+    message = message.removeprefix("Input should be ").replace("a valid integer", "a whole number")
+    message = message.replace("a valid ", "a ")
+    message = re.sub("^a dictionary or instance of Model(Reference|Path)$", "a model", message)
+    return re.sub("^a dictionary( or instance of .*)?$", "a mapping", message)
 
 
 def _written(raw: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
@@ -164,7 +180,8 @@ def number_of_models(recipe: Recipe) -> Iterator[Fault]:
             contract.validate_ids(group.all_inputs(), group.base)
         except ValueError as error:
             said = str(error).removeprefix("Merge method ")
-            yield Fault(group.key, f"method {recipe.method.spec.name} {said} (the base model included)")
+            base = "" if "non-base" in said or group.base is None else " (the base model included)"
+            yield Fault(group.key, f"method {recipe.method.spec.name} {said}{base}")
 
 
 def known_dtypes(recipe: Recipe) -> Iterator[Fault]:
