@@ -20,6 +20,7 @@ STYLES = {
     TRAINED: ("#CC79A7", "P"),
 }
 COLUMNS = 3
+SUBTITLE = "up and right is better · rings: chosen on the development split · grey: safety of 0.9 and more"
 
 
 def draw(results: Sequence[SeedResult], path: Path) -> None:
@@ -31,13 +32,9 @@ def draw(results: Sequence[SeedResult], path: Path) -> None:
 
     columns = min(COLUMNS, len(results))
     rows = -(-len(results) // columns)
+    width, height = max(8.0, 5.0 * columns), 4.3 * rows + 1.5
     figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(5.6 * columns + 0.4, 4.6 * rows + 1.0),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
+        rows, columns, figsize=(width, height), squeeze=False, sharex=True, sharey=True
     )
     for axis, result in zip(axes.flat, results, strict=False):
         _panel(axis, result)
@@ -47,12 +44,15 @@ def draw(results: Sequence[SeedResult], path: Path) -> None:
         axis.set_xlabel("safety: share of harmful prompts refused")
     for axis in axes[:, 0]:
         axis.set_ylabel("utility: mean of MMLU, HumanEval, compliance")
+    for axis in axes[0]:
+        axis.tick_params(labelbottom=True)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
-        handles, labels, loc="lower center", ncol=min(5, 2 + 2 * columns), frameon=False, fontsize=9
+        handles, labels, loc="lower center", ncol=3 if columns == 1 else 5, frameon=False, fontsize=9
     )
-    figure.suptitle("Safety against skill, test split (up and right is better; rings: chosen on development)")
-    figure.tight_layout(rect=(0, 0.1 if rows == 1 else 0.07, 1, 1))
+    figure.suptitle("Safety against skill on the test split", fontsize=13)
+    figure.text(0.5, 1 - 0.52 / height, SUBTITLE, ha="center", fontsize=9, color="#444444")
+    figure.tight_layout(rect=(0, 0.8 / height, 1, 1 - 0.15 / height))
     figure.savefig(path, dpi=150, format="png")
     plt.close(figure)
 
