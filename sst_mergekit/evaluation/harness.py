@@ -12,8 +12,6 @@ from typing import Any
 from sst_mergekit.errors import EvaluationError, closest
 from sst_mergekit.resources import tasks_path
 
-FEWSHOT_SEED = 1234  # lm-eval's own default
-
 
 @dataclass(frozen=True)
 class Score:
@@ -58,8 +56,6 @@ def load_tasks(
         if "Duplicate task" not in str(error):
             raise
         raise EvaluationError(f"tasks: {error}; ask for the group or for its members") from error
-    for task in tasks["tasks"].values():
-        task.set_fewshot_seed(FEWSHOT_SEED)
     _override(tasks["tasks"], overrides or {})
     return dict(tasks)
 

@@ -142,6 +142,15 @@ def test_chat_template_wraps_every_prompt_and_the_answers_still_count(
     assert "<user>Example" not in "".join(model.contexts)
 
 
+def test_examples_are_turns_of_their_own_under_a_chat_template(small_data: Path) -> None:
+    turns, one = ScriptedModel(), ScriptedModel()
+    tasks = load_tasks("sst_mmlu", data_dir=small_data, overrides=TWO_SHOTS)
+    score(turns, tasks, confirm_run_unsafe_code=False, apply_chat_template=True)
+    score(one, tasks, confirm_run_unsafe_code=False, apply_chat_template=True, fewshot_as_multiturn=False)
+    assert [turns.contexts[0].count(mark) for mark in ("<system>", "<user>", "<assistant>")] == [1, 3, 3]
+    assert [one.contexts[0].count(mark) for mark in ("<system>", "<user>", "<assistant>")] == [1, 1, 1]
+
+
 def test_refusals_are_not_cut_by_a_stop_mark(group_tasks: dict) -> None:
     model = ScriptedModel()
     score(model, group_tasks, confirm_run_unsafe_code=True)
