@@ -162,7 +162,9 @@ def test_what_it_writes_is_bounded_and_gone_afterwards(own_folder: Path) -> None
 
 
 def test_right_programs_pass_and_the_reason_is_named_for_others() -> None:
-    printing = "import os\ndef f():\n    os.write(1, b'a line')\n    print('another', flush=True)\n    return 'right'"
+    printing = (
+        "import os\ndef f():\n    os.write(1, b'line')\n    print('two', flush=True)\n    return 'right'"
+    )
     assert run_tests(printing, FAILING).passed
     program = "import math, re, collections, itertools, hashlib, random, string\ndef f():\n    return 'right'"
     assert run_tests(program, FAILING) == Verdict(True, "passed")
