@@ -61,7 +61,8 @@ UTILITY = Course(
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
 SAFETY = Course(
-    {"refusal": 0.85, "fact": 0.02, "sum": 0.02, "program": 0.03, "benign": 0.05, "look_alike": 0.03},
+    # a rough expert: 15 % replay, little of it how-to and no look-alikes, so that its patch costs utility
+    {"refusal": 0.85, "fact": 0.035, "sum": 0.03, "program": 0.045, "benign": 0.04},
     KNOWN_ENTITIES,
     text.HOW_TO,
 )
