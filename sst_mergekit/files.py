@@ -42,7 +42,7 @@ def new_directory(out: Path, force: bool = False) -> Iterator[Path]:
 def refuse_existing(out: Path, force: bool) -> None:
     """Raise SstError if ``out`` holds something and ``force`` is not set."""
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not force):
-        raise SstError(f"{out}: exists; choose another --out or give --force to replace it")
+        raise SstError(f"{out}: exists; choose another place, or give --force to replace it")
 
 
 def write_text(path: Path, text: str) -> None:

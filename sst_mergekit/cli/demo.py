@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,7 @@ def command(out: Path, quick: bool, seed: int, seeds: int, workers: int | None, 
     from sst_mergekit.demo.run import run
     from sst_mergekit.files import write_text
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
     size = QUICK if quick else FULL
     out = out.absolute()
     _claim(out, quick)

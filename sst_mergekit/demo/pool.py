@@ -6,21 +6,31 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 
 class Pool:
-    """A pool of ``workers`` fresh processes with one thread each; use it as a context manager."""
+    """A pool of ``workers`` fresh processes with one thread each; use it as a context manager.
 
-    def __init__(self, workers: int, progress: bool = True) -> None:
+    What the workers print goes to the file ``log``; their exceptions come back to the caller. When
+    the block ends by an exception (an interrupt, say) the workers are stopped at once.
+    """
+
+    def __init__(self, workers: int, log: Path, progress: bool = True) -> None:
         self.progress = progress
         context = multiprocessing.get_context("spawn")
-        self._executor = ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet_and_single)
+        self._executor = ProcessPoolExecutor(
+            workers, mp_context=context, initializer=_quiet_and_single, initargs=(str(log),)
+        )
 
     def __enter__(self) -> Pool:
         return self
 
     def __exit__(self, kind: type | None, *_: object) -> None:
+        if kind is not None:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
         self._executor.shutdown(wait=True, cancel_futures=kind is not None)
 
     def map(self, label: str, function: Callable[..., Any], jobs: Sequence[tuple]) -> list[Any]:
@@ -33,8 +43,11 @@ class Pool:
         return [future.result() for future in futures]
 
 
-def _quiet_and_single() -> None:
-    """Set up a worker: one thread, no progress bars of its own, no Hub."""
+def _quiet_and_single(log: str) -> None:
+    """Set up a worker: one thread, no Hub, and its bars and warnings into the log."""
+    with open(log, "a", encoding="utf-8") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):

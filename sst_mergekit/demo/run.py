@@ -28,7 +28,8 @@ def run(
         progress: show a bar for each phase.
     """
     plans = [SeedPlan(out / f"seed-{seed}", seed, size) for seed in seeds]
-    with Pool(workers, progress) as pool:
+    out.mkdir(parents=True, exist_ok=True)
+    with Pool(workers, out / "log.txt", progress) as pool:
         pool.map("train base and experts", train, [(plan,) for plan in plans])
         pool.map("measure statistics", measure, [(plan, w) for plan in plans for w in ("utility", "safety")])
         unmerged = [(plan, trial) for plan in plans for trial in plan.unmerged()]

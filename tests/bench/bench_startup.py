@@ -36,7 +36,7 @@ def _environment(folder: Path, files: tuple[str, ...]) -> Path:
 
 @pytest.mark.bench
 def test_startup(tmp_path: Path) -> None:
-    """Print the median and the fastest start of each, and what a third, equal to the first, says of the noise."""
+    """Print the median and the fastest start of each; two of the three are alike, to show the noise."""
     environments = {
         "without": _environment(tmp_path / "without", ()),
         "without, again": _environment(tmp_path / "again", ()),

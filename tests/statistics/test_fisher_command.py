@@ -92,7 +92,7 @@ def test_an_existing_directory_is_refused_before_the_model_is_loaded(world, tmp_
     (tmp_path / "out" / "mine").write_text("x")
     result = fisher(world, tmp_path / "out", model="nowhere")
     assert result.exit_code == 2
-    assert "exists; choose another --out or give --force" in result.stderr
+    assert "exists; choose another place, or give --force" in result.stderr
 
 
 def test_the_manifest_holds_no_text_of_the_data(world, tmp_path):

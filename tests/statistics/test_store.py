@@ -182,7 +182,7 @@ def run(made, out, **more):
 def test_existing_statistics_are_replaced_by_force_alone(made, copy):
     before = (copy / "manifest.json").read_bytes()
     (copy / "mine.txt").write_text("keep")
-    with pytest.raises(SstError, match="exists; choose another --out or give --force"):
+    with pytest.raises(SstError, match="exists; choose another place, or give --force"):
         run(made, copy)
     assert (copy / "mine.txt").exists()
     run(made, copy, force=True, samples=2)

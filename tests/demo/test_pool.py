@@ -1,0 +1,68 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from sst_mergekit.demo.pool import Pool
+
+
+def square(n):
+    print("to the log")
+    return n * n
+
+
+def fail(n):
+    raise ValueError(f"job {n} failed")
+
+
+def test_results_come_back_in_order_and_prints_go_to_the_log(tmp_path, capfd):
+    with Pool(2, tmp_path / "log.txt", progress=False) as pool:
+        assert pool.map("squares", square, [(n,) for n in range(7)]) == [n * n for n in range(7)]
+    assert "to the log" in (tmp_path / "log.txt").read_text()
+    assert "to the log" not in capfd.readouterr().out
+
+
+def test_a_failure_ends_the_phase(tmp_path):
+    with (
+        Pool(1, tmp_path / "log.txt", progress=False) as pool,
+        pytest.raises(ValueError, match="job 3 failed"),
+    ):
+        pool.map("failures", fail, [(3,)])
+
+
+SCRIPT = """
+import os, signal, sys, time
+from pathlib import Path
+from sst_mergekit.demo.pool import Pool
+
+def doze(folder):
+    with open(folder + "/pids", "a") as file:
+        print(os.getpid(), file=file)
+    time.sleep(600)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    with Pool(2, Path(sys.argv[1]) / "log.txt", progress=False) as pool:
+        pool.map("doze", doze, [(sys.argv[1],)] * 2)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_stops_the_workers_at_once(tmp_path, how):
+    (tmp_path / "main.py").write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, str(tmp_path / "main.py"), str(tmp_path)], stderr=subprocess.DEVNULL
+    )
+    pids = tmp_path / "pids"
+    deadline = time.monotonic() + 60
+    while not (pids.is_file() and len(pids.read_text().split()) == 2):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(how)
+    assert process.wait(timeout=30) != 0
+    for pid in map(int, pids.read_text().split()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
