@@ -14,4 +14,4 @@ def register_method() -> None:
     from sst_mergekit.plugin.method import sst
 
     if not any(method is sst for method in registry.registered_methods()):
-        registry.register(sst)
+        registry.register(sst)  # pyright: ignore[reportArgumentType] (the decorator's type is too wide)
