@@ -25,7 +25,7 @@ from sst_mergekit.demo.world_data import vocabulary_texts
 from sst_mergekit.demo.world_text import Row
 from sst_mergekit.files import new_directory
 
-BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 1e-3, 3e-3
+BASE_RATE, SAFETY_RATE = 2e-3, 3e-3
 SAFETY_RANK = 8
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -170,5 +170,5 @@ def _train_utility(out: Path, seed: int, size: WorldSize, label: str | None) -> 
     paths = WorldPaths.under(out)
     tokenizer, model = AutoTokenizer.from_pretrained(paths.base), _load(paths.base)
     exchanges = encode(_rows(out / "train" / "utility.jsonl"), tokenizer)
-    fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
+    fit(model, exchanges, steps=size.utility_steps, lr=size.utility_rate, seed=seed + 1, label=label)
     _save(model, tokenizer, paths.utility)

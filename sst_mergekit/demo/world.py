@@ -23,20 +23,41 @@ BATCH = 32  # exchanges in a training step; the training files hold each step's 
 
 @dataclass(frozen=True)
 class WorldSize:
-    """How much is trained and how much is asked: optimiser steps, and rows of each set."""
+    """How much is trained and how much is asked: optimiser steps, and prompts of each kind a split."""
 
     base_steps: int
     utility_steps: int
+    utility_rate: float
     safety_steps: int
-    harmful_prompts: int  # of each split, as are the next three
+    harmful_prompts: int
     look_alikes: int
     choice_questions: int
     programs: int
     calibration_rows: int
 
 
-FULL = WorldSize(600, 250, 160, 168, 90, 160, 64, 400)
-QUICK = WorldSize(300, 120, 100, 90, 48, 80, 32, 200)
+FULL = WorldSize(
+    base_steps=600,
+    utility_steps=250,
+    utility_rate=1e-3,
+    safety_steps=160,
+    harmful_prompts=168,
+    look_alikes=90,
+    choice_questions=160,
+    programs=64,
+    calibration_rows=400,
+)
+QUICK = WorldSize(
+    base_steps=200,
+    utility_steps=150,
+    utility_rate=2e-3,
+    safety_steps=70,
+    harmful_prompts=90,
+    look_alikes=48,
+    choice_questions=80,
+    programs=32,
+    calibration_rows=200,
+)
 
 
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
@@ -70,7 +91,7 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     write_text(out / "world.json", json.dumps(made, indent=1) + "\n")  # last: it says that all is there
 
 
-def _is_there(path: Path, made: dict[str, int]) -> bool:
+def _is_there(path: Path, made: dict[str, float]) -> bool:
     if not path.is_file():
         return False
     found = json.loads(path.read_text(encoding="utf-8"))
