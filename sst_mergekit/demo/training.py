@@ -25,7 +25,7 @@ from sst_mergekit.demo.world_data import vocabulary_texts
 from sst_mergekit.demo.world_text import Row
 from sst_mergekit.files import new_directory
 
-BASE_RATE, SAFETY_RATE = 2e-3, 3e-3
+BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 1e-3, 3e-3
 SAFETY_RANK = 8
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -57,13 +57,13 @@ class WorldPaths:
         )
 
 
-def new_llama(tokenizer: PreTrainedTokenizerBase, seed: int) -> LlamaForCausalLM:
-    """Returns an untrained Llama of about half a million parameters."""
+def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, seed: int) -> LlamaForCausalLM:
+    """Returns an untrained Llama; of 0.63 million parameters at a width of 128."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=3,
         num_attention_heads=4,
         num_key_value_heads=4,
@@ -160,7 +160,7 @@ def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) ->
 
 def _train_base(out: Path, seed: int, size: WorldSize, label: str | None) -> None:
     tokenizer = build_tokenizer(vocabulary_texts())
-    model = new_llama(tokenizer, seed)
+    model = new_llama(tokenizer, size.width, seed)
     exchanges = encode(_rows(out / "train" / "base.jsonl"), tokenizer)
     fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
     _save(model, tokenizer, WorldPaths.under(out).base)
@@ -170,5 +170,5 @@ def _train_utility(out: Path, seed: int, size: WorldSize, label: str | None) -> 
     paths = WorldPaths.under(out)
     tokenizer, model = AutoTokenizer.from_pretrained(paths.base), _load(paths.base)
     exchanges = encode(_rows(out / "train" / "utility.jsonl"), tokenizer)
-    fit(model, exchanges, steps=size.utility_steps, lr=size.utility_rate, seed=seed + 1, label=label)
+    fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
     _save(model, tokenizer, paths.utility)

@@ -25,9 +25,9 @@ BATCH = 32  # exchanges in a training step; the training files hold each step's 
 class WorldSize:
     """How much is trained and how much is asked: optimiser steps, and prompts of each kind a split."""
 
+    width: int  # of the models' hidden states
     base_steps: int
     utility_steps: int
-    utility_rate: float
     safety_steps: int
     harmful_prompts: int
     look_alikes: int
@@ -37,9 +37,9 @@ class WorldSize:
 
 
 FULL = WorldSize(
+    width=128,
     base_steps=600,
     utility_steps=250,
-    utility_rate=1e-3,
     safety_steps=160,
     harmful_prompts=168,
     look_alikes=90,
@@ -48,10 +48,10 @@ FULL = WorldSize(
     calibration_rows=400,
 )
 QUICK = WorldSize(
-    base_steps=200,
-    utility_steps=150,
-    utility_rate=2e-3,
-    safety_steps=70,
+    width=96,
+    base_steps=450,
+    utility_steps=160,
+    safety_steps=120,
     harmful_prompts=90,
     look_alikes=48,
     choice_questions=80,
@@ -91,7 +91,7 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     write_text(out / "world.json", json.dumps(made, indent=1) + "\n")  # last: it says that all is there
 
 
-def _is_there(path: Path, made: dict[str, float]) -> bool:
+def _is_there(path: Path, made: dict[str, int]) -> bool:
     if not path.is_file():
         return False
     found = json.loads(path.read_text(encoding="utf-8"))
