@@ -1,17 +1,7 @@
 """Does the world hold a conflict? Task Arithmetic's safety tax, seed by seed, before any other method.
 
 ``python -m sst_mergekit.demo.world --seeds 5 --out DIR`` trains the worlds of seeds 0 to 4, picks Task
-Arithmetic's strength on each dev split and prints the test split's figures. On one machine they were:
-
-| seed | S, U of base | utility expert | safety expert | task arithmetic | strength | tax |
-|---|---|---|---|---|---|---|
-| 0 | .000 .875 | .000 .975 | .994 .774 | .929 .913 | 0.8 | .067 |
-| 1 | .000 .827 | .000 .973 | 1.000 .674 | .893 .890 | 0.6 | .093 |
-| 2 | .000 .856 | .000 .998 | 1.000 .791 | .970 .908 | 1.3 | .093 |
-| 3 | .000 .804 | .000 .992 | 1.000 .601 | .923 .851 | 0.7 | .152 |
-| 4 | .000 .791 | .000 .992 | 1.000 .696 | .899 .930 | 1.1 | .068 |
-
-Mean tax .095, least .067. Most of what is lost is compliance with look-alikes.
+Arithmetic's strength on each dev split and prints the test split's figures.
 """
 
 from __future__ import annotations
