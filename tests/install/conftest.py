@@ -23,11 +23,6 @@ JUNK = "lm_eval_tasks/planted/weights.bin"
 
 
 @pytest.fixture(scope="session")
-def planted() -> set[str]:
-    return set(PLANTED)
-
-
-@pytest.fixture(scope="session")
 def junk() -> str:
     return JUNK
 

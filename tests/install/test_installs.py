@@ -42,12 +42,14 @@ def modules(sources: Path) -> set[str]:
     return {str(path.relative_to(sources)) for path in (sources / "sst_mergekit").rglob("*.py")}
 
 
-def test_the_wheel_holds_the_package_and_the_data(
-    wheel: Path, sources: Path, planted: set[str], junk: str
-) -> None:
-    names = contents(wheel)
-    assert modules(sources) | {f"sst_mergekit/{name}" for name in planted} <= names
-    assert f"sst_mergekit/{junk}" not in names
+def data(sources: Path) -> set[str]:
+    paths = (path for folder in ("lm_eval_tasks", "merge_configs") for path in (sources / folder).rglob("*"))
+    return {str(path.relative_to(sources)) for path in paths if path.is_file()}
+
+
+def test_the_wheel_holds_the_package_and_the_data(wheel: Path, sources: Path, junk: str) -> None:
+    inside = {name for name in contents(wheel) if name.startswith("sst_mergekit/")}
+    assert inside == modules(sources) | {f"sst_mergekit/{name}" for name in data(sources) - {junk}}
 
 
 def test_the_wheel_puts_nothing_else_at_the_top(wheel: Path) -> None:
@@ -56,9 +58,9 @@ def test_the_wheel_puts_nothing_else_at_the_top(wheel: Path) -> None:
     assert tops == {"sst_mergekit", "sst_mergekit.pth", "sst_mergekit.start", info}
 
 
-def test_the_sdist_holds_all_that_a_build_needs(sdist: Path, sources: Path, planted: set[str]) -> None:
+def test_the_sdist_holds_all_that_a_build_needs(sdist: Path, sources: Path, junk: str) -> None:
     needed = {"setup.py", "setup.cfg", "pyproject.toml", "LICENSE", "sst_mergekit.pth", "sst_mergekit.start"}
-    assert needed | modules(sources) | planted <= contents(sdist)
+    assert needed | modules(sources) | data(sources) - {junk} <= contents(sdist)
 
 
 def test_mergekit_knows_sst_with_no_import_of_ours(installed: Environment) -> None:
