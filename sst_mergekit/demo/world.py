@@ -1,4 +1,10 @@
-"""The demo's tiny world: its sizes, its files on disk and the command that shows its conflict."""
+"""The demo's tiny world: its sizes, and its files on disk.
+
+What it is for: a safety patch that costs skill. Harm is asked for in plain words and in the forms of
+the skills (code to complete, a question with choices), and the safety expert sees little else, so that
+with it harmless requests are refused as well. The demo's report prints the conflict: Task Arithmetic's
+safety tax, which was the only thing looked at when the world was shaped.
+"""
 
 from __future__ import annotations
 
@@ -139,9 +145,3 @@ def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_text(path, "".join(lines))
-
-
-if __name__ == "__main__":
-    from sst_mergekit.demo.world_conflict import main
-
-    main()

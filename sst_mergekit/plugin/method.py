@@ -21,7 +21,7 @@ from sst_mergekit.plugin.parameters import (
 from sst_mergekit.plugin.patching import PatchFilter
 
 
-@merge_method(
+@merge_method(  # pyright: ignore[reportArgumentType]  (its return type is the union of two protocols)
     name="sst",
     pretty_name="SST-Merge",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),

@@ -78,10 +78,11 @@ class PatchFilter:
                 )
             traces += [store.trace(record, geometry), store.total_trace(geometry)]
             read.append(store.tensors(record, geometry.needs, device))
+        harm, benign = read
         transposed = records[0].transposed
         oriented = patch.T if transposed else patch
         try:
-            result = geometry.apply(oriented, *read, balance(*traces), self._seeded(tensor_name))
+            result = geometry.apply(oriented, harm, benign, balance(*traces), self._seeded(tensor_name))
         except ValueError as error:
             raise StatisticsError(
                 f"{tensor_name}: {error} (statistics: {stores[0].source}, {stores[1].source})"

@@ -95,7 +95,9 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
             layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner
         }
         layers = [layer for layer in layers if layer.name in owner]
-        sums = {layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name) for layer in layers}
+        sums: dict[str, Kind] = {
+            layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name) for layer in layers
+        }
         generator = torch.Generator(device=options.device).manual_seed(options.seed)
         tokens = 0
         with tqdm(total=len(sequences), unit="seq", disable=not options.progress, desc=options.kind) as bar:

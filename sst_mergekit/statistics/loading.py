@@ -65,7 +65,7 @@ def load_model(spec: ModelSpec) -> Any:
 
     name, revision = split_revision(spec.model)
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             name,
             revision=revision,
             dtype=DTYPES[spec.dtype],

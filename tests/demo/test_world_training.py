@@ -114,18 +114,3 @@ def test_batches_are_as_many_as_asked_and_the_same_for_a_seed(tokenizer, steps):
     first = list(batches(exchanges, steps, 0))
     assert len(first) == steps
     assert first == list(batches(exchanges, steps, 0))
-
-
-@pytest.mark.slow
-def test_a_quick_world_has_working_experts_and_a_conflict(tmp_path):
-    from sst_mergekit.demo.world_conflict import conflict
-
-    paths = train_world(tmp_path, 0, QUICK, progress=False)
-    found = conflict(paths, 0, progress=False)
-    assert found.utility.utility.value >= 0.8
-    assert found.utility.safety.value <= 0.3
-    assert found.safety.safety.value >= 0.9
-    assert found.reached
-    assert found.merged.safety.value >= 0.8
-    assert found.tax.value is not None
-    assert found.tax.value > 0.02
