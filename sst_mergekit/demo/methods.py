@@ -30,14 +30,14 @@ class Method:
         name: unique, used in file names.
         label: for people.
         control: a row that shows what knowledge is worth, not a rival.
-        strengths: the range of the strength, from > 0 up to this.
+        strengths: lowest and highest strength tried: where safety rises and skill falls.
         second: the name and values of a second setting, or None.
         recipe: (experts, settings) -> mergekit configuration.
     """
 
     name: str
     label: str
-    strengths: float
+    strengths: tuple[float, float]
     second: tuple[str, tuple[float, ...]] | None
     recipe: Callable[[Experts, Settings], dict[str, Any]]
     control: bool = False
@@ -46,7 +46,8 @@ class Method:
         """Return ``budget`` settings: every method gets the same number, spread over what it has."""
         name, values = self.second or ("", (0.0,))
         steps = budget // len(values)
-        strengths = [round(self.strengths * (i + 1) / steps, 4) for i in range(steps)]
+        low, high = self.strengths
+        strengths = [round(low + (high - low) * i / (steps - 1), 3) for i in range(steps)]
         if self.second is None:
             return [{"strength": s} for s in strengths]
         return [{"strength": s, name: v} for v in values for s in strengths]
@@ -104,10 +105,10 @@ _COSTS = ("cost", (DEFAULTS.cost, 1.0))
 _DENSITIES = ("density", (0.5, 0.7))
 
 METHODS = (
-    Method("linear", "linear", 1.0, None, _linear),
-    Method("task_arithmetic", "Task Arithmetic", 2.0, None, _task_arithmetic),
-    Method("ties", "TIES", 2.0, _DENSITIES, _sparse("ties")),
-    Method("dare_ties", "DARE-TIES", 2.0, _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", 2.4, _COSTS, _sst(DEFAULTS.filter)),
-    Method("sst_shuffled", "SST, weights shuffled", 2.4, _COSTS, _sst("shuffled"), control=True),
+    Method("linear", "linear", (0.2, 1.0), None, _linear),
+    Method("task_arithmetic", "Task Arithmetic", (0.3, 1.7), None, _task_arithmetic),
+    Method("ties", "TIES", (0.3, 1.7), _DENSITIES, _sparse("ties")),
+    Method("dare_ties", "DARE-TIES", (0.3, 1.7), _DENSITIES, _sparse("dare_ties")),
+    Method("sst", "SST-Merge", (0.6, 2.4), _COSTS, _sst(DEFAULTS.filter)),
+    Method("sst_shuffled", "SST, weights shuffled", (0.6, 2.4), _COSTS, _sst("shuffled"), control=True),
 )
