@@ -19,7 +19,7 @@ class BuildWithStartupFiles(build_py):
     """Put the start-up files beside the package, in wheels, in editable wheels and in the sdist."""
 
     def run(self) -> None:
-        """Return nothing; build, then copy to the folder that becomes the top of site-packages."""
+        """Build, then copy to the folder that becomes the top of site-packages."""
         super().run()
         editable_top = self.get_finalized_command("install").install_lib
         for name in STARTUP_FILES:

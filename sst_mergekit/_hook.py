@@ -21,7 +21,7 @@ PLUGIN = "sst_mergekit.plugin"
 
 
 def register_or_say_why() -> None:
-    """Return nothing; register ``sst``, or print one line when that fails: mergekit must go on."""
+    """Register ``sst``, or print one line when that fails: mergekit must go on."""
     try:
         from sst_mergekit.plugin.registration import register_method
 
@@ -32,7 +32,7 @@ def register_or_say_why() -> None:
 
 
 def load_registry() -> None:
-    """Return nothing; load mergekit's registry, and with it (by this hook) our whole plugin.
+    """Load mergekit's registry, and with it (by this hook) our whole plugin.
 
     Otherwise the first import of, say, ``sst_mergekit.plugin.method`` would load the registry half-way
     through its own body, and registering would find a half-made module.
@@ -54,7 +54,7 @@ class ThenLoader:
         return getattr(self.loader, name)
 
     def exec_module(self, module: "ModuleType") -> None:
-        """Return nothing; run the module's body, then ``then``."""
+        """Run the module's body, then ``then``."""
         module.__loader__ = module.__spec__.loader = self.loader  # pyright: ignore
         self.loader.exec_module(module)  # pyright: ignore
         self.then()
@@ -82,6 +82,6 @@ FINDER = RegistryFinder()
 
 
 def install() -> None:
-    """Return nothing; put the finder first in line, once, unless ``SST_MERGEKIT_NO_HOOK`` is set."""
+    """Put the finder first in line, once, unless ``SST_MERGEKIT_NO_HOOK`` is set."""
     if os.environ.get(OPT_OUT, "") in ("", "0") and FINDER not in sys.meta_path:
         sys.meta_path.insert(0, FINDER)  # pyright: ignore

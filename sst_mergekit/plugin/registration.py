@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def register_method() -> None:
-    """Return nothing; add our method to mergekit's registry, unless it is there already.
+    """Add our method to mergekit's registry, unless it is there already.
 
     Raises:
         ValueError: a method of another package has taken the name.
