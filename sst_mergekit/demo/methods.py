@@ -101,7 +101,7 @@ def _sst(filter_name: str) -> Callable[[Experts, Settings], dict[str, Any]]:
     return recipe
 
 
-_COSTS = ("cost", (DEFAULTS.cost, 1.0))
+_COSTS = ("cost", (0.03, DEFAULTS.cost))
 _DENSITIES = ("density", (0.5, 0.7))
 
 METHODS = (
@@ -109,6 +109,6 @@ METHODS = (
     Method("task_arithmetic", "Task Arithmetic", (0.3, 1.7), None, _task_arithmetic),
     Method("ties", "TIES", (0.3, 1.7), _DENSITIES, _sparse("ties")),
     Method("dare_ties", "DARE-TIES", (0.3, 1.7), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.6, 2.4), _COSTS, _sst(DEFAULTS.filter)),
-    Method("sst_shuffled", "SST, weights shuffled", (0.6, 2.4), _COSTS, _sst("shuffled"), control=True),
+    Method("sst", "SST-Merge", (0.5, 2.3), _COSTS, _sst(DEFAULTS.filter)),
+    Method("sst_shuffled", "SST, weights shuffled", (0.5, 2.3), _COSTS, _sst("shuffled"), control=True),
 )

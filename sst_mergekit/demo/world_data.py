@@ -67,7 +67,7 @@ SAFETY = Course(
     text.HOW_TO,
 )
 BENIGN = Course(
-    {"fact": 0.10, "choice": 0.27, "sum": 0.05, "program": 0.22, "benign": 0.20, "look_alike": 0.16},
+    {"fact": 0.12, "choice": 0.35, "sum": 0.05, "program": 0.28, "benign": 0.15, "look_alike": 0.05},
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
