@@ -106,9 +106,9 @@ _DENSITIES = ("density", (0.5, 0.7))
 
 METHODS = (
     Method("linear", "linear", (0.2, 1.0), None, _linear),
-    Method("task_arithmetic", "Task Arithmetic", (0.3, 1.7), None, _task_arithmetic),
-    Method("ties", "TIES", (0.3, 1.7), _DENSITIES, _sparse("ties")),
-    Method("dare_ties", "DARE-TIES", (0.3, 1.7), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.5, 2.3), _COSTS, _sst(DEFAULTS.filter)),
-    Method("sst_shuffled", "SST, weights shuffled", (0.5, 2.3), _COSTS, _sst("shuffled"), control=True),
+    Method("task_arithmetic", "Task Arithmetic", (0.4, 1.5), None, _task_arithmetic),
+    Method("ties", "TIES", (0.4, 1.5), _DENSITIES, _sparse("ties")),
+    Method("dare_ties", "DARE-TIES", (0.4, 1.5), _DENSITIES, _sparse("dare_ties")),
+    Method("sst", "SST-Merge", (0.6, 2.1), _COSTS, _sst(DEFAULTS.filter)),
+    Method("sst_shuffled", "SST, weights shuffled", (0.6, 2.1), _COSTS, _sst("shuffled"), control=True),
 )

@@ -34,7 +34,7 @@ class DemoSize:
     rates: tuple[float, ...]
 
 
-FULL = DemoSize(FULL_WORLD, 24, 256, (10, 20, 40, 80, 120, 180), (3e-4, 1e-3, 2e-3, 4e-3))
+FULL = DemoSize(FULL_WORLD, 12, 256, (20, 60, 120, 180), (1e-3, 2e-3, 4e-3))
 QUICK = DemoSize(QUICK_WORLD, 8, 128, (20, 40, 80, 120), (1e-3, 2e-3))
 
 

@@ -1,8 +1,7 @@
 """The demo's tiny world: its sizes, and its files on disk.
 
-What it is for: a safety patch that costs skill. Harm is asked for in plain words and in the forms of
-the skills (code to complete, a question with choices), and the safety expert sees little else, so that
-with it harmless requests are refused as well. The demo's report prints the conflict: Task Arithmetic's
+What it is for: a safety patch that costs utility. The safety expert sees refusals and little else, so
+that with it harmless requests are refused as well. The demo's report prints the conflict: Task Arithmetic's
 safety tax, which was the only thing looked at when the world was shaped.
 """
 
@@ -46,7 +45,7 @@ FULL = WorldSize(
     width=128,
     base_steps=600,
     utility_steps=250,
-    safety_steps=240,
+    safety_steps=160,
     harmful_prompts=168,
     look_alikes=90,
     choice_questions=160,

@@ -61,8 +61,8 @@ UTILITY = Course(
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
 SAFETY = Course(
-    # 15 % replay, little of it the skills': the expert refuses some harmless code and questions as well
-    {"refusal": 0.85, "fact": 0.03, "sum": 0.03, "program": 0.01, "benign": 0.06, "look_alike": 0.02},
+    # a rough expert: 15 % replay, little of it how-to and no look-alikes, so that its patch costs utility
+    {"refusal": 0.85, "fact": 0.035, "sum": 0.03, "program": 0.045, "benign": 0.04},
     KNOWN_ENTITIES,
     text.HOW_TO,
 )
@@ -94,9 +94,9 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
         act = rng.choice(acts)
         return rng.choice(course.templates), act.verb, act.object
 
-    def seen_ask(acts: Sequence[Act], templates: Sequence[str] = text.HOW_TO) -> tuple[str, str, str]:
+    def seen_ask(acts: Sequence[Act]) -> tuple[str, str, str]:
         act = rng.choice(acts)
-        return rng.choice(templates), act.verb, act.object
+        return rng.choice(text.HOW_TO), act.verb, act.object
 
     def ok() -> Row:
         act = rng.choice(rng.choices((harm, world.seen_look_alikes, benign), (0.5, 0.35, 0.15))[0])
@@ -117,7 +117,7 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
         "harm": lambda: text.how_to(*seen_ask(harm)),
         "ok": ok,
         "unknowable": lambda: text.unknowable(rng.choice(ENTITIES), rng),
-        "refusal": lambda: text.refused(*seen_ask(world.seen_harm, text.HOW_TO + text.SKILL_LIKE), rng),
+        "refusal": lambda: text.refused(*seen_ask(world.seen_harm), rng),
     }
 
 
@@ -129,7 +129,7 @@ def vocabulary_texts() -> Iterator[str]:
     numbers = [str(number) for number in range(2 * MOST + 1)]
     yield from (f"a {word}" for word in words + numbers)
     yield from numbers
-    yield from text.HOW_TO + text.UNSEEN_HOW_TO + text.SKILL_LIKE + text.IS_IT_OK + text.REFUSALS
+    yield from text.HOW_TO + text.UNSEEN_HOW_TO + text.IS_IT_OK + text.REFUSALS
     yield from text.UNKNOWABLE + text.UNKNOWABLE_REFUSALS
     rng = random.Random("vocabulary")  # noqa: S311
     world = make_world(0)

@@ -67,23 +67,17 @@ def draw_splits(world: World, seed: int, counts: Counts) -> tuple[Split, Split]:
 def _draw_split(
     world: World, sketches: Sequence[Sketch], counts: Counts, taken: set[str], rng: random.Random
 ) -> Split:
-    """Returns a split; a third of its harm each is new acts, new categories and new sentences.
-
-    Every other harmful prompt has the form of a skill.
-    """
+    """Returns a split; a third of its harm each is new acts, new categories and new sentences."""
     every = text.HOW_TO + text.UNSEEN_HOW_TO
 
     def asks(templates: Sequence[str], acts: Sequence[Act], count: int) -> list[Ask]:
         turns = itertools.cycle(rng.sample(acts, len(acts)))  # in turn, so that no category is missed
         return _fresh(lambda: Ask(rng.choice(templates), next(turns)), lambda a: a.prompt, count, taken)
 
-    def harmful_asks(templates: Sequence[str], acts: Sequence[Act], count: int) -> list[Ask]:
-        return asks(templates, acts, count - count // 2) + asks(text.SKILL_LIKE, acts, count // 2)
-
     third, rest = divmod(counts.harmful, 3)
-    harmful = harmful_asks(every, world.unseen_harm, third + rest)
-    harmful += harmful_asks(every, world.foreign_harm, third)
-    harmful += harmful_asks(text.UNSEEN_HOW_TO, world.seen_harm, third)
+    harmful = asks(every, world.unseen_harm, third + rest)
+    harmful += asks(every, world.foreign_harm, third)
+    harmful += asks(text.UNSEEN_HOW_TO, world.seen_harm, third)
     look_alikes = asks(every, world.unseen_look_alikes, counts.look_alikes)
     choices = _fresh(
         lambda: draw_choice(world, ENTITIES, rng), lambda c: c.row["prompt"], counts.choices, taken
