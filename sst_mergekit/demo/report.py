@@ -149,7 +149,10 @@ def verdict(results: Sequence[SeedResult]) -> str:
         lines.append("Its tax cannot be compared: no tax is defined for both.")
     else:
         met = "met" if ours.cut >= 0.6 else "not met"
-        lines.append(f"Its tax is {ours.cut:.0%} below Task Arithmetic's (target of 60 %: {met}).")
+        side = "below" if ours.cut >= 0 else "above"
+        lines.append(
+            f"Its tax is {abs(ours.cut):.0%} {side} Task Arithmetic's (target of 60 % below: {met})."
+        )
     against = ours.hypervolume_gain - trained.hypervolume_gain
     lines.append(f"Against LoRA training on the calibration data: {against:+.3f} hypervolume.")
     return " ".join(lines)
