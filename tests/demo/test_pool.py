@@ -45,6 +45,7 @@ def doze(folder):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job starts deaf to it
     with Pool(2, Path(sys.argv[1]) / "log.txt", progress=False) as pool:
         pool.map("doze", doze, [(sys.argv[1],)] * 2)
 """
