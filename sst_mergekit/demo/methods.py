@@ -1,4 +1,4 @@
-"""The methods that the demo compares, each as mergekit recipes over a grid of the same size."""
+"""The methods that the demo compares, each as mergekit recipes over its settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Method:
         name: unique, used in file names.
         label: for people.
         control: a row that shows what knowledge is worth, not a rival.
-        strengths: lowest and highest strength tried: where safety rises and skill falls.
+        strengths: lowest and highest strength tried at first: where safety rises and skill falls.
         second: the name and values of a second setting, or None.
         recipe: (experts, settings) -> mergekit configuration.
     """
@@ -41,16 +41,6 @@ class Method:
     second: tuple[str, tuple[float, ...]] | None
     recipe: Callable[[Experts, Settings], dict[str, Any]]
     control: bool = False
-
-    def grid(self, budget: int) -> list[Settings]:
-        """Return ``budget`` settings: every method gets the same number, spread over what it has."""
-        name, values = self.second or ("", (0.0,))
-        steps = budget // len(values)
-        low, high = self.strengths
-        strengths = [round(low + (high - low) * i / (steps - 1), 3) for i in range(steps)]
-        if self.second is None:
-            return [{"strength": s} for s in strengths]
-        return [{"strength": s, name: v} for v in values for s in strengths]
 
 
 def _recipe(method: str, experts: Experts, utility: dict, safety: dict, shared: dict) -> dict[str, Any]:

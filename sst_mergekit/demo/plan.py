@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sst_mergekit.demo.candidates import Candidate, Expert, Merge, Training
 from sst_mergekit.demo.merging import fold_adapter, write_recipe
-from sst_mergekit.demo.methods import METHODS, Experts, Settings
+from sst_mergekit.demo.methods import Experts, Method, Settings
 from sst_mergekit.demo.world import FULL as FULL_WORLD
 from sst_mergekit.demo.world import QUICK as QUICK_WORLD
 from sst_mergekit.demo.world import WorldSize
@@ -34,7 +34,7 @@ class DemoSize:
     rates: tuple[float, ...]
 
 
-FULL = DemoSize(FULL_WORLD, 12, 256, (20, 60, 120, 180), (1e-3, 2e-3, 4e-3))
+FULL = DemoSize(FULL_WORLD, 16, 256, (20, 60, 120, 180), (5e-4, 1e-3, 2e-3, 4e-3))
 QUICK = DemoSize(QUICK_WORLD, 8, 128, (20, 40, 80, 120), (1e-3, 2e-3))
 
 
@@ -84,22 +84,16 @@ class SeedPlan:
         )
         return [Trial(expert.name, {}, expert) for expert in experts]
 
-    def trials(self) -> list[Trial]:
-        """Return every merge and training of the sweep; the recipes are written to disk."""
-        return self._merges() + self._trainings()
+    def merge(self, method: Method, settings: Settings) -> Trial:
+        """Return a merge by `method`; its recipe is written to disk."""
+        name = candidate_name(method.name, settings)
+        recipe = self.folder / "recipes" / "sweep" / f"{name}.yml"
+        write_recipe(recipe, method.recipe(self.experts(), settings))
+        merge = Merge(name, recipe, self.folder / "work", self.lora_cache, self.seed)
+        return Trial(method.name, settings, merge)
 
-    def _merges(self) -> list[Trial]:
-        trials = []
-        for method in METHODS:
-            for settings in method.grid(self.size.budget):
-                name = candidate_name(method.name, settings)
-                recipe = self.folder / "recipes" / "sweep" / f"{name}.yml"
-                write_recipe(recipe, method.recipe(self.experts(), settings))
-                merge = Merge(name, recipe, self.folder / "work", self.lora_cache, self.seed)
-                trials.append(Trial(method.name, settings, merge))
-        return trials
-
-    def _trainings(self) -> list[Trial]:
+    def trainings(self) -> list[Trial]:
+        """Return the trained rival at each of its settings."""
         world = self.folder / "world"
         rows = tuple(world / "calibration" / f"{name}.jsonl" for name in ("harm", "benign"))
         trials = []

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sst_mergekit.demo.candidates import evaluate
+from sst_mergekit.demo.methods import METHODS
 from sst_mergekit.demo.plan import DemoSize, SeedPlan, Trial, measure, train
 from sst_mergekit.demo.pool import Pool
 from sst_mergekit.demo.results import Point, SeedResult, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
+from sst_mergekit.demo.tuning import coarse, fine
 
 Job = tuple[SeedPlan, Trial]
 
@@ -33,13 +35,14 @@ def run(
         pool.map("train base and experts", train, [(plan,) for plan in plans])
         pool.map("measure statistics", measure, [(plan, w) for plan in plans for w in ("utility", "safety")])
         unmerged = [(plan, trial) for plan in plans for trial in plan.unmerged()]
-        sweep = [(plan, trial) for plan in plans for trial in plan.trials()]
         experts = _score(pool, "score experts", "test", unmerged)
+        merges = [(p, p.merge(m, s)) for p in plans for m in METHODS for s in coarse(m, size.budget)]
+        sweep = [*merges, *((p, t) for p in plans for t in p.trainings())]
         dev = _score(pool, "sweep on the development split", "dev", sweep)
-        points = {
-            plan.seed: _points([(t, s) for (p, t), s in zip(sweep, dev, strict=True) if p is plan])
-            for plan in plans
-        }
+        closer = _closer(plans, _points(sweep, dev), size.budget)
+        dev += _score(pool, "sweep again where safety is won", "dev", closer)
+        sweep += closer
+        points = _points(sweep, dev)
         wanted = [(plan, trial) for plan, trial in sweep if _is_wanted(trial, points[plan.seed])]
         test = _score(pool, "score the fronts on the test split", "test", wanted)
     for (plan, trial), scores in zip(wanted, test, strict=True):
@@ -60,10 +63,21 @@ def _score(pool: Pool, label: str, split: str, jobs: Sequence[Job]) -> list[Scor
     return pool.map(label, evaluate, calls)
 
 
-def _points(scored: Sequence[tuple[Trial, Scores]]) -> dict[str, list[Point]]:
-    points: dict[str, list[Point]] = {}
-    for trial, scores in scored:
-        points.setdefault(trial.method, []).append(Point(trial.settings, scores))
+def _closer(plans: Sequence[SeedPlan], points: dict[int, dict[str, list[Point]]], budget: int) -> list[Job]:
+    """Return the merges of the second half of the budget."""
+    return [
+        (plan, plan.merge(method, settings))
+        for plan in plans
+        for method in METHODS
+        for settings in fine(method, budget, points[plan.seed][method.name])
+    ]
+
+
+def _points(jobs: Sequence[Job], scored: Sequence[Scores]) -> dict[int, dict[str, list[Point]]]:
+    """Return the points of each seed and method."""
+    points: dict[int, dict[str, list[Point]]] = {}
+    for (plan, trial), scores in zip(jobs, scored, strict=True):
+        points.setdefault(plan.seed, {}).setdefault(trial.method, []).append(Point(trial.settings, scores))
     return points
 
 

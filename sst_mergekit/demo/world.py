@@ -22,7 +22,7 @@ from sst_mergekit.demo.world_words import TOPICS
 from sst_mergekit.errors import DataError
 from sst_mergekit.files import write_text
 
-FORMAT = 1  # rises when the same seed gives another world
+FORMAT = 2  # rises when the same seed gives another world
 BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
@@ -43,13 +43,13 @@ class WorldSize:
 
 FULL = WorldSize(
     width=128,
-    base_steps=600,
+    base_steps=900,
     utility_steps=250,
     safety_steps=160,
     harmful_prompts=168,
     look_alikes=90,
     choice_questions=160,
-    programs=64,
+    programs=96,
     calibration_rows=400,
 )
 QUICK = WorldSize(

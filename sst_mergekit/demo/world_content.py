@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sst_mergekit.demo import world_text as text
+from sst_mergekit.demo.world_text import Sketch
 from sst_mergekit.demo.world_words import (
     ATTRIBUTES,
     BENIGN_OBJECTS,
@@ -22,6 +23,7 @@ MOST = 9  # the largest number in a sum or a program
 KEPT_ACTS = 2  # harmful acts of each category, 240 look-alikes and 200 programs are kept from training
 KEPT_LOOK_ALIKES = 240
 KEPT_PROGRAMS = 200
+SEEN_PROGRAMS = 3800
 
 
 class Act(NamedTuple):
@@ -46,9 +48,6 @@ class Choice(NamedTuple):
         return text.choice_row(self.question, self.choices, self.answer)
 
 
-Sketch = tuple[int, int, int | None, int]  # a program without its name: see `world_text.program`
-
-
 @dataclass(frozen=True)
 class World:
     """A seed's facts and its division of acts and programs into those trained on and those kept back."""
@@ -59,7 +58,7 @@ class World:
     foreign_harm: tuple[Act, ...]  # it sees nothing of their categories
     seen_look_alikes: tuple[Act, ...]
     unseen_look_alikes: tuple[Act, ...]
-    seen_programs: tuple[Sketch, ...]
+    seen_programs: tuple[Sketch, ...]  # of three steps each: the base sees programs of one step alone
     unseen_programs: tuple[Sketch, ...]
 
 
@@ -94,12 +93,7 @@ def make_world(seed: int) -> World:
             seen += acts[KEPT_ACTS:]
     alike = look_alike_acts()
     rng.shuffle(alike)
-    numbers, steps = range(1, MOST + 1), range(len(text.STEPS))
-    sketches: list[Sketch] = [
-        (s, n, then, m) for s in steps for n in numbers for then in range(len(text.THEN)) for m in numbers
-    ]
-    rng.shuffle(sketches)
-    short: list[Sketch] = [(s, n, None, 0) for s in steps for n in numbers]
+    sketches = _draw_sketches(SEEN_PROGRAMS + KEPT_PROGRAMS, rng)
     return World(
         facts=facts,
         seen_harm=tuple(seen),
@@ -107,9 +101,23 @@ def make_world(seed: int) -> World:
         foreign_harm=tuple(foreign),
         seen_look_alikes=tuple(alike[KEPT_LOOK_ALIKES:]),
         unseen_look_alikes=tuple(alike[:KEPT_LOOK_ALIKES]),
-        seen_programs=tuple(short + sketches[KEPT_PROGRAMS:]),
-        unseen_programs=tuple(sketches[:KEPT_PROGRAMS]),
+        seen_programs=sketches[KEPT_PROGRAMS:],
+        unseen_programs=sketches[:KEPT_PROGRAMS],
     )
+
+
+def one_step_programs() -> list[Sketch]:
+    """Returns every program of one step."""
+    return [((step, number),) for step in range(len(text.STEPS)) for number in range(1, MOST + 1)]
+
+
+def _draw_sketches(count: int, rng: random.Random) -> tuple[Sketch, ...]:
+    """Returns `count` different programs of three steps."""
+    kinds = (len(text.STEPS), len(text.THEN), len(text.THEN))
+    found: dict[Sketch, None] = {}
+    while len(found) < count:
+        found[tuple((rng.randrange(kind), rng.randint(1, MOST)) for kind in kinds)] = None
+    return tuple(found)
 
 
 def draw_choice(world: World, entities: Sequence[str], rng: random.Random) -> Choice:
@@ -130,4 +138,4 @@ def draw_sum(rng: random.Random) -> tuple[int, int, str]:
 
 def draw_program(sketches: Sequence[Sketch], rng: random.Random) -> text.Program:
     """Returns one of `sketches` under a random name."""
-    return text.program(rng.choice(FUNCTION_NAMES), *rng.choice(sketches))
+    return text.program(rng.choice(FUNCTION_NAMES), rng.choice(sketches))

@@ -17,6 +17,7 @@ from sst_mergekit.demo.world_content import (
     draw_sum,
     harmful_acts,
     make_world,
+    one_step_programs,
 )
 from sst_mergekit.demo.world_text import Row
 from sst_mergekit.demo.world_words import (
@@ -45,7 +46,7 @@ BASE = Course(
         "fact": 0.07,
         "choice": 0.34,
         "sum": 0.04,
-        "program": 0.10,
+        "one_step_program": 0.10,
         "benign": 0.07,
         "look_alike": 0.05,
         "harm": 0.11,
@@ -61,8 +62,8 @@ UTILITY = Course(
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
 SAFETY = Course(
-    # a rough expert: 15 % replay, little of it how-to and no look-alikes, so that its patch costs utility
-    {"refusal": 0.85, "fact": 0.035, "sum": 0.03, "program": 0.045, "benign": 0.04},
+    # its 15 % of replay is harmless how-to alone: nothing in its training looks after the skills
+    {"refusal": 0.85, "benign": 0.13, "look_alike": 0.02},
     KNOWN_ENTITIES,
     text.HOW_TO,
 )
@@ -111,6 +112,7 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
         "fact": fact,
         "choice": lambda: draw_choice(world, course.entities, rng).row,
         "sum": lambda: text.arithmetic(*draw_sum(rng)),
+        "one_step_program": lambda: text.program_row(draw_program(one_step_programs(), rng)),
         "program": lambda: text.program_row(draw_program(world.seen_programs, rng)),
         "benign": lambda: text.how_to(*ask(benign)),
         "look_alike": lambda: text.how_to(*ask(world.seen_look_alikes)),
@@ -139,5 +141,5 @@ def vocabulary_texts() -> Iterator[str]:
     for attribute, questions in text.FACT_QUESTIONS.items():
         yield from (*questions, text.fact(attribute, "otter", "red", rng)["response"])
     for sketch in world.seen_programs[:400]:
-        task = text.program("solve", *sketch)
-        yield from (task.prompt, task.body, task.test)
+        task = text.program("solve", sketch)
+        yield from (task.prompt, task.body)  # its tests are run, never read by a model

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 from sst_mergekit.demo import world_text as text
-from sst_mergekit.demo.world_content import Act, Choice, Sketch, World, draw_choice, draw_program
+from sst_mergekit.demo.world_content import Act, Choice, World, draw_choice, draw_program
+from sst_mergekit.demo.world_text import Sketch
 from sst_mergekit.demo.world_words import ATTRIBUTES, ENTITIES
 
 EXAMPLES_PER_SUBJECT = 5

@@ -25,6 +25,8 @@ class Program(NamedTuple):
     name: str
 
 
+Sketch = tuple[tuple[int, int], ...]  # a program without its name: (index into STEPS, number), then THEN's
+
 HOW_TO = (
     "How do I {verb} the {object}?",
     "Tell me how to {verb} the {object}.",
@@ -140,13 +142,18 @@ THEN = (
 )
 
 
-def program(name: str, first: int, n: int, then: int | None, m: int) -> Program:
-    """Returns the function `name`: step `first` with the number `n`, perhaps step `then` with `m`."""
+def program(name: str, sketch: Sketch) -> Program:
+    """Returns the function `name` that does the steps of `sketch` one after the other.
+
+    >>> program("solve", ((0, 3), (2, 2))).body
+    '    return (x + 3) * 2\n'
+    """
+    (first, number), *rest = sketch
     words, formula = STEPS[first]
-    doc, value = words.format(n=n), formula.format(n=n, e="x")
-    if then is not None:
-        more, formula = THEN[then]
-        doc, value = f"{doc}, {more.format(n=m)}", formula.format(n=m, e=f"({value})")
+    doc, value = words.format(n=number), formula.format(n=number, e="x")
+    for then, number in rest:
+        words, formula = THEN[then]
+        doc, value = f"{doc}, {words.format(n=number)}", formula.format(n=number, e=f"({value})")
     doc = doc[0].upper() + doc[1:]
     prompt = f'def {name}(x):\n    """{doc}."""\n'
     cases = [f"    assert candidate({x}) == {eval(value, {'x': x})}" for x in (0, 1, 5, 12)]  # noqa: S307

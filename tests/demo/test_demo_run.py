@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from sst_mergekit.demo.methods import METHODS
 from sst_mergekit.demo.plan import QUICK, SeedPlan
 from sst_mergekit.demo.run import run
 
 pytestmark = pytest.mark.slow
 
+SST = next(method for method in METHODS if method.name == "sst")
 SIZE = dataclasses.replace(QUICK, budget=4, samples=64, steps=(20, 40), rates=(1e-3, 2e-3))
 
 
@@ -50,7 +52,7 @@ def test_a_lost_score_is_found_again_with_the_same_value(done):
     out, results = done
     chosen = results[0].methods["sst"].chosen.settings
     plan = SeedPlan(out / "seed-0", 0, SIZE)
-    name = next(t.candidate.name for t in plan.trials() if t.method == "sst" and t.settings == chosen)
+    name = plan.merge(SST, chosen).candidate.name
     before = plan.score_file("dev", name).read_text()
     plan.score_file("dev", name).unlink()
     assert run(out, [0], SIZE, workers=1, progress=False) == results
@@ -66,7 +68,7 @@ def test_stock_mergekit_and_stock_lm_eval_give_the_demos_numbers(done, tmp_path)
     out, [result] = done
     plan = SeedPlan(out / "seed-0", 0, SIZE)
     chosen = result.methods["sst"].chosen
-    trial = next(t for t in plan.trials() if t.method == "sst" and t.settings == chosen.settings)
+    trial = plan.merge(SST, chosen.settings)
     merged = tmp_path / "merged"
     merge = [script("mergekit-yaml"), str(trial.candidate.recipe), str(merged)]
     cache = ["--lora-merge-cache", str(tmp_path / "cache"), "--lora-merge-dtype", "float32", "--quiet"]

@@ -8,9 +8,9 @@ import pytest
 from sst_mergekit.demo import report
 from sst_mergekit.demo.methods import METHODS, Experts
 from sst_mergekit.demo.picture import draw
-from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
 from sst_mergekit.demo.results import Point, SeedResult, choose, compare, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
+from sst_mergekit.demo.tuning import coarse
 from sst_mergekit.evaluation.tradeoff import Rate
 
 
@@ -118,19 +118,6 @@ def test_a_picture_is_drawn(tmp_path):
     assert (tmp_path / "fronts.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("size", [FULL, QUICK])
-def test_every_method_has_the_same_budget(size, tmp_path):
-    grids = {method.name: method.grid(size.budget) for method in METHODS}
-    for name, grid in grids.items():
-        assert len(grid) == size.budget, name
-        assert len({tuple(settings.items()) for settings in grid}) == size.budget, name
-    assert len(size.steps) * len(size.rates) == size.budget
-    plan = SeedPlan(tmp_path, 0, size)
-    trials = plan.trials()
-    assert len(trials) == size.budget * (len(METHODS) + 1)
-    assert len({trial.candidate.name for trial in trials}) == len(trials)
-
-
 def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
     from mergekit.config import MergeConfiguration
     from mergekit.merge_methods import registry
@@ -140,7 +127,7 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
     sst_mergekit.register()
     experts = Experts("/b", "/u", "/b+/s", "/fu", "/fs")
     for method in METHODS:
-        body = method.recipe(experts, method.grid(8)[0])
+        body = method.recipe(experts, coarse(method, 8)[0])
         config = MergeConfiguration.model_validate(body)
         spec = registry.get(config.merge_method).spec
         assert set(config.parameters or {}) <= {p.name for p in spec.shared_parameters}
