@@ -1,16 +1,42 @@
-"""What a geometry is: which statistics it reads and how it filters a patch with them."""
+"""What a geometry is: which statistics it reads, and the basis in which it ranks directions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from sst_mergekit.core.settings import FilterSettings
 
-# apply(patch [d_out, d_in], harm statistics, benign statistics, balance kappa, settings) -> patch
-Apply = Callable[[Tensor, Mapping[str, Tensor], Mapping[str, Tensor], float, FilterSettings], Tensor]
+Statistics = Mapping[str, Tensor]
+# (patch [d_out, d_in], harm, benign, balance kappa, settings) -> filtered patch, float64
+Filter = Callable[[Tensor, Statistics, Statistics, float, FilterSettings], Tensor]
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The generalised eigenbasis of one layer: directions in which both Fisher matrices are diagonal.
+
+    Attributes:
+        sides: relevance per cost of each side, balance included; their outer product is rho, which
+            broadcasts against the coordinates.
+        coordinates: patch [d_out, d_in] -> its coordinates C, in which benign cost is sum(C ** 2) / 2.
+        back: coordinates -> patch; the inverse of `coordinates`.
+        slopes: gradient [d_out, d_in] -> its coordinates S, so that <gradient, patch> = <S, C>.
+    """
+
+    sides: tuple[Tensor, ...]
+    coordinates: Callable[[Tensor], Tensor]
+    back: Callable[[Tensor], Tensor]
+    slopes: Callable[[Tensor], Tensor]
+
+    @property
+    def rho(self) -> Tensor:
+        """Return relevance per cost of every direction."""
+        first, *rest = self.sides
+        return first[:, None] * rest[0][None, :] if rest else first
 
 
 @dataclass(frozen=True)
@@ -20,22 +46,23 @@ class Geometry:
     Attributes:
         name: as in recipes.
         needs: names of the statistics it reads of each layer: ``input`` (A), ``output`` (G),
-            ``diagonal``.
-        filters: the filters it offers.
-        apply: the pure function that filters one patch.
+            ``diagonal``, ...
+        basis: (harm, benign, kappa, damping) -> the layer's basis.
+        closed: filters that it computes without a basis, by name.
     """
 
     name: str
     needs: tuple[str, ...]
-    filters: tuple[str, ...]
-    apply: Apply
+    basis: Callable[[Statistics, Statistics, float, float], Basis]
+    closed: Mapping[str, Filter] = field(default_factory=dict)
 
     def trace(self, traces: Mapping[str, float], shape: tuple[int, int]) -> float:
         """Return the trace of this geometry's Fisher of a layer of ``shape`` (d_out, d_in)."""
-        total = 1.0
-        for name in self.needs:
-            total *= traces[name]
+        total = math.prod(traces[name] for name in self.needs if name in TRACED)
         return total * shape[0] if self.needs == ("input",) else total
+
+
+TRACED = ("input", "output", "diagonal")  # statistics whose trace is part of a Fisher matrix's
 
 
 def balance(harm: float, harm_total: float, benign: float, benign_total: float) -> float:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FILTERS = ("separable", "soft", "hard", "shuffled")
+FILTERS = ("separable", "soft", "hard", "shuffled", "random", "magnitude", "svd", "data_free")
+SCORES = ("ratio", "gain")
 
 
 @dataclass(frozen=True)
@@ -13,17 +14,22 @@ class FilterSettings:
 
     Attributes:
         filter: ``separable`` (one weight factor a side), ``soft`` (weight rho / (rho + cost)),
-            ``hard`` (the top ``density`` share of directions) or the control ``shuffled``
-            (the separable weights, dealt to random directions).
+            ``hard`` (the top ``density`` share of directions), ``data_free`` (soft on squared task
+            vectors), or a control: ``shuffled`` (the separable weights, dealt to random directions),
+            ``random``, ``magnitude``, ``svd`` (a `density` share at the separable filter's norm).
         cost: price c >= 0 of benign cost against harm relevance; 0 keeps the whole patch.
-        density: share of directions kept by ``hard``, in (0, 1].
+        density: share of directions kept by ``hard`` and the controls, in (0, 1].
+        score: what ``hard`` orders by: ``ratio`` (rho) or ``gain`` (relevance less cost of this patch).
+        threshold: where given, ``hard`` keeps the scores at or above it instead of a share.
         damping: epsilon >= 0 added to both sides after scaling to mean eigenvalue 1.
-        seed: for ``shuffled`` alone.
+        seed: for ``shuffled`` and ``random``.
     """
 
     filter: str = "separable"
     cost: float = 0.3
     density: float = 0.3
+    score: str = "ratio"
+    threshold: float | None = None
     damping: float = 0.1
     seed: int = 0
 
@@ -31,5 +37,7 @@ class FilterSettings:
 GEOMETRY = "kronecker"
 STRENGTH = 1.0
 PATCH = "add"
+THRESHOLD = "layer"
+BALANCE = "global"
 ON_MISSING = "error"
 DEFAULTS = FilterSettings()

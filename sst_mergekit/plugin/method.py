@@ -1,22 +1,29 @@
-"""The mergekit method ``sst``: reads the roles, filters each safety patch, adds it to the utility expert."""
+"""The mergekit method ``sst``: reads the roles, filters each patch, adds it to the utility experts."""
 
 import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorEntry, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
 from sst_mergekit.core import settings as defaults
+from sst_mergekit.core.filtering import data_free
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin.evidence import Source
 from sst_mergekit.plugin.parameters import (
+    Balance,
     Cost,
     Damping,
     Density,
     FilterName,
     GeometryName,
+    LayerWeight,
     OnMissing,
     Patch,
     Role,
+    Score,
     Strength,
+    Threshold,
+    Weight,
 )
 from sst_mergekit.plugin.patching import PatchFilter
 
@@ -30,39 +37,58 @@ def sst(
     group: TensorGroup,
     role: PerNonBase[Role],
     fisher: PerNonBase[str] = "",  # type: ignore[assignment]
+    weight: PerNonBase[Weight] = 1.0,  # type: ignore[assignment]
     geometry: GeometryName = defaults.GEOMETRY,
     filter: FilterName = DEFAULTS.filter,  # noqa: A002  (the recipe's key)
     cost: Cost = DEFAULTS.cost,
     density: Density = DEFAULTS.density,
+    score: Score = DEFAULTS.score,
+    threshold: Threshold = defaults.THRESHOLD,
     strength: Strength = defaults.STRENGTH,
     damping: Damping = DEFAULTS.damping,
+    balance: Balance = defaults.BALANCE,
+    layer_weight: LayerWeight = 1.0,
     patch: Patch = defaults.PATCH,
     on_missing: OnMissing = defaults.ON_MISSING,
     seed: int = DEFAULTS.seed,
 ) -> torch.Tensor:
-    """Return ``theta_u + strength * sum of filter(theta_s - theta_0)`` for one weight, in its dtype.
+    """Return ``theta_u + strength * sum of weight * filter(theta_s - theta_0)`` for one weight, in its dtype.
 
-    With ``patch: interpolate`` the patch is ``theta_s - theta_u`` and strength lies in [0, 1].
-    Patches are computed in float32 or wider and filtered in float64; the experts' order does
-    not matter.
+    theta_u is the utility expert, or ``theta_0 + sum of weight * (theta_i - theta_0)`` over several. With
+    ``patch: interpolate`` the patch is ``theta_s - theta_u`` and strength lies in [0, 1]. With ``role:
+    expert`` for every model, each one's patch is filtered against the statistics of all the others and the
+    filtered patches are added to theta_0. Patches are computed in float32 or wider and filtered in float64;
+    the order of the models does not matter.
     """
     if patch == "interpolate" and strength > 1:
         raise RecipeError(f"strength: got {strength:g}, expected 0 to 1 with 'patch: interpolate'")
-    utility, safety = _experts(group, role)
-    if strength == 0:
-        return utility.tensor
-    start = utility.tensor if patch == "interpolate" else group.base.tensor  # type: ignore[union-attr]
-    settings = FilterSettings(filter=filter, cost=cost, density=density, damping=damping, seed=seed)
-    patch_filter = PatchFilter(geometry, settings, on_missing)
+    experts = sorted(group.non_base, key=lambda entry: str(entry.id))
+    by_role = _by_role(experts, role)
+    settings = FilterSettings(filter, cost, density, score, None, damping, seed)
+    patch_filter = PatchFilter(geometry, settings, on_missing, balance == "global", layer_weight, threshold)
+    base: torch.Tensor = group.base.tensor  # type: ignore[union-attr]
     name = group.metadata.name or ""
+    skilled = by_role["utility"]
+    utility = _combined(base, skilled, weight)
+    if strength == 0:
+        return utility
+    start = utility if patch == "interpolate" else base
     total = None
-    for expert in safety:
+    for expert in by_role["safety"] or by_role["expert"]:
+        if weight[expert.id] == 0:
+            continue
         delta = _wide(expert.tensor) - _wide(start)
-        kept = patch_filter(name, delta, _statistics(expert, fisher), _statistics(utility, fisher))
-        total = kept if total is None else total + kept
+        others = skilled or [entry for entry in experts if entry is not expert]
+        if filter == "data_free":
+            kept = data_free(delta, _wide(_combined(base, others, weight)) - _wide(base), settings)
+        else:
+            benign = [Source(_statistics(entry, fisher), weight[entry.id]) for entry in others]
+            kept = patch_filter(name, delta, Source(_statistics(expert, fisher)), benign)
+        kept = weight[expert.id] * kept
+        total = kept if total is None else total.add_(kept)
     if total is None or not bool(total.any()):
-        return utility.tensor
-    return (_wide(utility.tensor) + strength * total).to(utility.tensor.dtype)
+        return utility
+    return (_wide(utility) + strength * total).to(utility.dtype)
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:
@@ -70,17 +96,31 @@ def _wide(tensor: torch.Tensor) -> torch.Tensor:
     return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
 
 
-def _experts(group: TensorGroup, role: PerNonBase[Role]) -> tuple[TensorEntry, list[TensorEntry]]:
-    """Return the utility expert and the safety experts, in an order that is always the same."""
-    by_role: dict[str, list[TensorEntry]] = {"utility": [], "safety": []}
-    for entry in group.non_base:
+def _combined(base: torch.Tensor, experts: list[TensorEntry], weight: PerNonBase[Weight]) -> torch.Tensor:
+    """Return base plus the weighted task vectors; a single expert of weight 1 is returned as it is."""
+    if not experts:
+        return base
+    if len(experts) == 1 and weight[experts[0].id] == 1:
+        return experts[0].tensor
+    total = _wide(base).clone()
+    for expert in experts:
+        total += weight[expert.id] * (_wide(expert.tensor) - _wide(base))
+    return total.to(base.dtype)
+
+
+def _by_role(experts: list[TensorEntry], role: PerNonBase[Role]) -> dict[str, list[TensorEntry]]:
+    """Return the models by role: utility and safety experts, or experts of equal standing."""
+    by_role: dict[str, list[TensorEntry]] = {"utility": [], "safety": [], "expert": []}
+    for entry in experts:
         by_role[role[entry.id]].append(entry)
-    if len(by_role["utility"]) != 1 or not by_role["safety"]:
-        found = {name: len(entries) for name, entries in by_role.items()}
+    counts = {name: len(entries) for name, entries in by_role.items()}
+    patched = counts["utility"] >= 1 and counts["safety"] >= 1 and counts["expert"] == 0
+    if not patched and counts["expert"] != len(experts):
         raise RecipeError(
-            f"models: method sst needs one 'role: utility' and at least one 'role: safety', got {found}"
+            "models: method sst needs at least one 'role: utility' and one 'role: safety', "
+            f"or 'role: expert' for every model; got {counts}"
         )
-    return by_role["utility"][0], sorted(by_role["safety"], key=lambda entry: str(entry.id))
+    return by_role
 
 
 def _statistics(entry: TensorEntry, fisher: PerNonBase[str]) -> str:

@@ -9,10 +9,12 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.settings import FILTERS
+from sst_mergekit.core.settings import FILTERS, SCORES
 from sst_mergekit.errors import closest
 
-ROLES = ("utility", "safety")
+ROLES = ("utility", "safety", "expert")
+THRESHOLDS = ("layer", "global")
+BALANCES = ("global", "none")
 PATCHES = ("add", "interpolate")
 ON_MISSING = ("error", "keep")
 
@@ -38,9 +40,14 @@ def _number(name: str, expected: str, test: Callable[[float], bool]) -> AfterVal
 Role = Annotated[str, _choice("role", ROLES)]
 GeometryName = Annotated[str, _choice("geometry", tuple(GEOMETRIES))]
 FilterName = Annotated[str, _choice("filter", FILTERS)]
+Score = Annotated[str, _choice("score", SCORES)]
+Threshold = Annotated[str, _choice("threshold", THRESHOLDS)]
+Balance = Annotated[str, _choice("balance", BALANCES)]
 Patch = Annotated[str, _choice("patch", PATCHES)]
 OnMissing = Annotated[str, _choice("on_missing", ON_MISSING)]
 Strength = Annotated[float, _number("strength", "a number >= 0", lambda x: x >= 0)]
 Cost = Annotated[float, _number("cost", "a number >= 0", lambda x: x >= 0)]
 Damping = Annotated[float, _number("damping", "a number >= 0", lambda x: x >= 0)]
+Weight = Annotated[float, _number("weight", "a number >= 0", lambda x: x >= 0)]
+LayerWeight = Annotated[float, _number("layer_weight", "a number > 0", lambda x: x > 0)]
 Density = Annotated[float, _number("density", "a share in (0, 1]", lambda x: 0 < x <= 1)]

@@ -16,7 +16,7 @@ from sst_mergekit.recipe.checkpoint import (
 )
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
-from sst_mergekit.recipe.sst_rules import SAFETY, UTILITY, experts, shared_values, text
+from sst_mergekit.recipe.sst_rules import EXPERT, SAFETY, UTILITY, experts, shared_values, text
 from sst_mergekit.recipe.statistics_rules import measured
 from sst_mergekit.statistics.store import StatisticsStore
 
@@ -28,15 +28,17 @@ def patches_have_statistics(recipe: Recipe) -> Iterator[Fault]:
     cannot be seen here is left to the merge.
     """
     stores = {item.key: store for item, store in measured(recipe)}
-    utility = next((item for item in experts(recipe) if text(item, "role") == UTILITY), None)
-    if utility is None or all(leaf.value != "error" for leaf in shared_values(recipe, "on_missing")):
+    if all(leaf.value != "error" for leaf in shared_values(recipe, "on_missing")):
         return
+    utility = [item for item in experts(recipe) if text(item, "role") == UTILITY]
     interpolate = any(leaf.value == "interpolate" for leaf in shared_values(recipe, "patch"))
-    start = utility.reference if interpolate else recipe.base
+    start = utility[0].reference if interpolate and len(utility) == 1 else recipe.base
     for item in experts(recipe):
-        pair = [stores[key] for key in (item.key, utility.key) if key in stores]
-        if text(item, "role") == SAFETY and len(pair) == 2 and start is not None:
-            yield from _uncovered(item, start, pair)
+        role = text(item, "role")
+        others = utility if role == SAFETY else [other for other in experts(recipe) if other is not item]
+        needed = [item.key, *(other.key for other in others)]
+        if role in (SAFETY, EXPERT) and start is not None and all(key in stores for key in needed):
+            yield from _uncovered(item, start, [stores[key] for key in needed])
 
 
 def _uncovered(item: Input, start: ModelReference, stores: list[StatisticsStore]) -> Iterator[Fault]:

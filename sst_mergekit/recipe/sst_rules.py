@@ -7,15 +7,13 @@ from typing import Any
 
 from mergekit.merge_methods.base import ParameterScope
 
-from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.errors import closest
 from sst_mergekit.recipe.checkpoint import directory_of, fingerprint
 from sst_mergekit.recipe.fault import Fault
 from sst_mergekit.recipe.parse import Input, Recipe
 from sst_mergekit.recipe.settings import Leaf, leaves
 
 METHOD = "sst"
-UTILITY, SAFETY = "utility", "safety"
+UTILITY, SAFETY, EXPERT = "utility", "safety", "expert"
 
 
 def experts(recipe: Recipe) -> list[Input]:
@@ -83,19 +81,21 @@ def gradients_of_names(recipe: Recipe) -> Iterator[Fault]:
 
 
 def roles(recipe: Recipe) -> Iterator[Fault]:
-    """Yield anything but exactly one utility expert and at least one safety expert."""
+    """Yield anything but utility and safety experts, at least one each, or experts of equal standing."""
     found = [text(item, "role") for item in experts(recipe)]
-    if not found or not set(found) <= {UTILITY, SAFETY}:
-        return  # said where the role is missing or misspelt
-    utility, safety = found.count(UTILITY), found.count(SAFETY)
-    if utility != 1:
-        yield Fault("models", f"got {utility} models of role utility, expected exactly one")
-    if not safety:
-        yield Fault("models", "got no model of role safety, expected at least one")
+    if not found or not set(found) <= {UTILITY, SAFETY, EXPERT} or set(found) == {EXPERT}:
+        return  # a role that is missing or misspelt is said elsewhere
+    if EXPERT in found:
+        yield Fault("models", "role expert is for every model or for none; utility and safety go together")
+    for role in (UTILITY, SAFETY) if EXPERT not in found else ():
+        if role not in found:
+            yield Fault("models", f"got no model of role {role}, expected at least one")
 
 
 def statistics_named(recipe: Recipe) -> Iterator[Fault]:
-    """Yield experts without statistics."""
+    """Yield experts without statistics, which all filters but ``data_free`` need."""
+    if all(leaf.value == "data_free" for leaf in shared_values(recipe, "filter")):
+        return
     for item in experts(recipe):
         if item.parameters.get("fisher") in (None, "") and "fisher" not in (
             recipe.raw.get("parameters") or {}
@@ -123,19 +123,6 @@ def experts_are_not_the_base(recipe: Recipe) -> Iterator[Fault]:
             )
 
 
-def filter_of_geometry(recipe: Recipe) -> Iterator[Fault]:
-    """Yield a filter that the geometry does not offer."""
-    chosen = [
-        GEOMETRIES[leaf.value] for leaf in shared_values(recipe, "geometry") if leaf.value in GEOMETRIES
-    ]
-    every = {name for geometry in GEOMETRIES.values() for name in geometry.filters}
-    offered = {name for geometry in chosen for name in geometry.filters}
-    for leaf in shared_values(recipe, "filter") if chosen else ():
-        if leaf.value in every - offered:
-            names = " and ".join(geometry.name for geometry in chosen)
-            yield Fault(leaf.key, f"'{leaf.value}' is not offered by geometry {names}{closest('', offered)}")
-
-
 def strength_of_interpolation(recipe: Recipe) -> Iterator[Fault]:
     """Yield a strength over 1 where the patch is an interpolation."""
     if not any(leaf.value == "interpolate" for leaf in shared_values(recipe, "patch")):
@@ -156,6 +143,5 @@ RULES = (
     roles,
     statistics_named,
     experts_are_not_the_base,
-    filter_of_geometry,
     strength_of_interpolation,
 )

@@ -1,5 +1,6 @@
 """Every geometry against its dense twin: the whole Fisher matrix of the layer, written out."""
 
+import functools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from sst_mergekit.core import gevp
 from sst_mergekit.core.factor import condition
+from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
@@ -46,7 +48,7 @@ def patch(seed: int = 7, rank: int | None = None) -> torch.Tensor:
 
 def run(geometry: str, delta: torch.Tensor, seeds=(0, 1), kappa: float = KAPPA, **choice) -> torch.Tensor:
     harm, benign = statistics(seeds[0]), statistics(seeds[1])
-    return GEOMETRIES[geometry].apply(delta, harm, benign, kappa, FilterSettings(**choice))
+    return filter_patch(GEOMETRIES[geometry], delta, harm, benign, kappa, FilterSettings(**choice))
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -158,7 +160,7 @@ def test_filters_are_linear_and_leave_inputs_alone(geometry, name, scale):
 def test_scale_of_the_statistics_does_not_matter(geometry):
     harm, benign = statistics(0), statistics(1)
     loud = {name: 1e6 * tensor for name, tensor in harm.items()}
-    apply = GEOMETRIES[geometry].apply
+    apply = functools.partial(filter_patch, GEOMETRIES[geometry])
     torch.testing.assert_close(
         apply(patch(), loud, benign, 1.0, DEFAULTS), apply(patch(), harm, benign, 1.0, DEFAULTS)
     )
@@ -197,7 +199,7 @@ def test_rank_deficient_statistics_need_damping(geometry):
     }
     choice = FilterSettings(filter="hard", damping=0.0)
     with pytest.raises(ValueError, match="damping above 0"):
-        GEOMETRIES[geometry].apply(patch(), harm, poor, 1.0, choice)
+        filter_patch(GEOMETRIES[geometry], patch(), harm, poor, 1.0, choice)
 
 
 def test_balance_is_the_ratio_of_shares_within_bounds():

@@ -5,6 +5,7 @@ import torch
 from fake_statistics import IN, NAME, OUT, write_statistics
 from mergekit.merge_methods.base import TensorGroup
 
+from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
@@ -72,7 +73,7 @@ def test_equals_the_core_function_on_the_patch(setting, geometry, name):
     patch = tensors["s"] - tensors["0"]
     choice = FilterSettings(filter=name, cost=0.2, density=0.4, damping=0.05)
     if name != "shuffled":
-        expected = tensors["u"] + 0.6 * chosen.apply(patch, harm, benign, 1.0, choice)
+        expected = tensors["u"] + 0.6 * filter_patch(chosen, patch, harm, benign, 1.0, choice)
         merged = merge(
             tensors, fisher, geometry=geometry, filter=name, cost=0.2, density=0.4, damping=0.05, strength=0.6
         )
@@ -175,7 +176,7 @@ def test_balance_uses_each_layers_share_of_the_whole(tmp_path, experts):
     kappa = balance(1, 2, 1, 4)
     assert kappa == pytest.approx(2.0)
     patch = tensors["s"] - tensors["0"]
-    expected = tensors["u"] + chosen.apply(patch, harm, benign, kappa, DEFAULTS).float()
+    expected = tensors["u"] + filter_patch(chosen, patch, harm, benign, kappa, DEFAULTS).float()
     torch.testing.assert_close(merge(tensors, sources), expected)
 
 
@@ -194,11 +195,29 @@ def test_a_tensor_the_patch_does_not_change_needs_no_statistics(experts, fisher)
     assert torch.equal(merged, experts[1])
 
 
+NO_PAIR = "at least one 'role: utility' and one 'role: safety'"
+
+
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        ({"role": {"u": "utility", "s": "utility"}}, RecipeError, "one 'role: utility' and at least one"),
-        ({"role": {"u": "safety", "s": "safety"}}, RecipeError, "one 'role: utility' and at least one"),
+        (
+            {"role": {"u": "utility", "s": "utility"}},
+            RecipeError,
+            NO_PAIR,
+        ),
+        (
+            {"role": {"u": "safety", "s": "safety"}},
+            RecipeError,
+            NO_PAIR,
+        ),
+        ({"role": {"u": "utility", "s": "expert"}}, RecipeError, "or 'role: expert' for every model"),
+        ({"weight": {"u": 0.0, "s": 1.0}}, StatisticsError, "every expert's weight is 0"),
+        ({"weight": {"u": -1.0, "s": 1.0}}, ValueError, "weight: got -1, expected a number >= 0"),
+        ({"score": "rato"}, ValueError, "score: got 'rato' .did you mean 'ratio'"),
+        ({"threshold": "model"}, ValueError, "threshold: got 'model'.*allowed: layer, global"),
+        ({"balance": "local"}, ValueError, "balance: got 'local'"),
+        ({"layer_weight": 0.0}, ValueError, "layer_weight: got 0, expected a number > 0"),
         ({"role": {"u": "utilty", "s": "safety"}}, ValueError, "role: got 'utilty' .did you mean 'utility'"),
         ({"geometry": "kronecker "}, ValueError, "geometry: got 'kronecker '"),
         ({"filter": "sofd"}, ValueError, "filter: got 'sofd' .did you mean 'soft'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,10 @@ def faults_of(recipe: Raw, directory: Path, **options: Any) -> list[Fault]:
     path = directory / "recipe.yml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return check_recipe(path, **options)
+
+
+def only(faults: list[Fault], pattern: str, warning: bool = False) -> None:
+    """Assert that there is one fault, and that it fits the pattern."""
+    assert len(faults) == 1, list(map(str, faults))
+    assert re.search(pattern, str(faults[0])), str(faults[0])
+    assert faults[0].warning is warning

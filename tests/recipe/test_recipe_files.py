@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from mergekit.common import ModelReference
-from recipe_world import Raw, World, changed, faults_of
+from recipe_world import Raw, World, changed, faults_of, only
 from safetensors.torch import load_file, save_file
 from tiny import tiny_llama
 
 from sst_mergekit.recipe.checkpoint import Header, headers, is_local, samples_differ, weight_files
-from sst_mergekit.recipe.fault import Fault
 from sst_mergekit.recipe.model_rules import folded
-
-
-@pytest.fixture
-def copies(world: World, tmp_path: Path) -> World:
-    """Return a world whose files may be damaged."""
-    other = World.__new__(World)
-    other.root = Path(shutil.copytree(world.root, tmp_path / "copies"))
-    return other
-
-
-def only(faults: list[Fault], pattern: str, warning: bool = False) -> None:
-    """Assert that there is one fault, and that it fits the pattern."""
-    assert len(faults) == 1, list(map(str, faults))
-    assert re.search(pattern, str(faults[0]))
-    assert faults[0].warning is warning
 
 
 def plain_lora(world: World) -> Raw:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shutil
@@ -10,28 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from recipe_world import Raw, World, changed, faults_of
+from recipe_world import Raw, World, changed, faults_of, only
 from safetensors.torch import load_file, save_file
 from tiny import VOCABULARY, tiny_llama, tiny_tokenizer
-
-from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.recipe.fault import Fault
-
-
-@pytest.fixture
-def copies(world: World, tmp_path: Path) -> World:
-    """Return a world whose files may be changed."""
-    other = World.__new__(World)
-    other.root = Path(shutil.copytree(world.root, tmp_path / "copies"))
-    return other
-
-
-def only(faults: list[Fault], pattern: str, warning: bool = False) -> None:
-    """Assert that there is one fault, and that it fits the pattern."""
-    assert len(faults) == 1, list(map(str, faults))
-    assert re.search(pattern, str(faults[0])), str(faults[0])
-    assert faults[0].warning is warning
-
 
 FAULTS = {
     "role missing": (
@@ -40,7 +20,7 @@ FAULTS = {
     ),
     "role misspelt": (
         {"models.1.parameters.role": "safty"},
-        r"^models\[1\].parameters.role: got 'safty' \(did you mean 'safety'\?\); allowed: utility, safety$",
+        r"^models\[1\].parameters.role: got 'safty' \(did you mean 'safety'\?\); allowed: utility, safety",
     ),
     "a truth as role": (
         {"models.1.parameters.role": True},
@@ -113,6 +93,9 @@ PASSES = {
     "a gradient of strengths": {"parameters.strength": [0.2, 1.4]},
     "a strength for some tensors": {"parameters.strength": [{"value": 0, "filter": "mlp"}, {"value": 1}]},
     "soft": {"parameters.filter": "soft"},
+    "two utility experts": {"models.0.parameters.weight": 0.5},
+    "experts of equal standing": {f"models.{i}.parameters.role": "expert" for i in range(2)},
+    "one threshold for all layers": {"parameters.filter": "hard", "parameters.threshold": "global"},
     "interpolation": {"parameters.patch": "interpolate", "parameters.strength": 1.0},
     "the activation geometry on kronecker statistics": {"parameters.geometry": "activation"},
     "the base's tokenizer": {"tokenizer": {"source": "base"}},
@@ -125,32 +108,24 @@ def test_recipe_without_fault_passes(changes: dict, world: World, tmp_path: Path
     assert faults_of(changed(world.sst(), changes), tmp_path) == []
 
 
-def test_filter_must_be_offered_by_the_geometry(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fewer = dataclasses.replace(GEOMETRIES["activation"], filters=("soft", "hard"))
-    monkeypatch.setitem(GEOMETRIES, "activation", fewer)
-    recipe = changed(world.sst(), {"parameters.geometry": "activation"})
-    for changes in ({}, {"parameters.filter": [{"value": "separable"}]}):  # the default, and written
-        expected = (
-            r"^parameters.filter.*: 'separable' is not offered by geometry activation \(known: hard, soft\)"
-        )
-        only(faults_of(changed(recipe, changes), tmp_path), expected)
-    assert faults_of(changed(recipe, {"parameters.filter": "soft"}), tmp_path) == []
-
-
 def test_adapters_with_their_statistics_pass(world: World, tmp_path: Path) -> None:
     assert faults_of(world.lora(), tmp_path, lora_merge_cache=tmp_path / "cache") == []
 
 
-def test_one_utility_and_a_safety_expert(world: World, tmp_path: Path) -> None:
+def test_roles_that_do_not_go_together(world: World, tmp_path: Path) -> None:
     recipe = changed(world.sst(), {"models.0.parameters.role": "safety"})
-    only(faults_of(recipe, tmp_path), "^models: got 0 models of role utility, expected exactly one$")
+    only(faults_of(recipe, tmp_path), "^models: got no model of role utility, expected at least one$")
     recipe = changed(world.sst(), {"models.1.parameters.role": "utility"})
-    assert [str(fault) for fault in faults_of(recipe, tmp_path)] == [
-        "models: got 2 models of role utility, expected exactly one",
-        "models: got no model of role safety, expected at least one",
-    ]
+    only(faults_of(recipe, tmp_path), "^models: got no model of role safety, expected at least one$")
+    recipe = changed(world.sst(), {"models.1.parameters.role": "expert"})
+    only(faults_of(recipe, tmp_path), "^models: role expert is for every model or for none")
+
+
+def test_no_statistics_are_needed_without_data(world: World, tmp_path: Path) -> None:
+    bare = {f"models.{i}.parameters.fisher": None for i in range(2)}
+    recipe = changed(world.sst(), {**bare, "parameters.filter": "data_free"})
+    assert faults_of(recipe, tmp_path) == []
+    assert len(faults_of(changed(recipe, {"parameters.filter": "soft"}), tmp_path)) == 2
 
 
 def test_base_model_as_expert_is_refused(world: World, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import torch
 import yaml
 from transformers import AutoModelForCausalLM
 
+from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import DEFAULTS
@@ -144,7 +145,7 @@ dtype: float32
         ]
         oriented = patch.T if records[0].transposed else patch
         read = [s.tensors(r, kronecker.needs) for s, r in zip((harm, benign), records, strict=True)]
-        expected = kronecker.apply(oriented, *read, balance(*shares), DEFAULTS)
+        expected = filter_patch(kronecker, oriented, *read, balance(*shares), DEFAULTS)
         expected = expected.T if records[0].transposed else expected
         torch.testing.assert_close(tensor, utility[name] + 0.8 * expected.float(), msg=name)
     assert changed == 2 * ARCHITECTURES[model_type][1]

@@ -6,36 +6,33 @@ A is the statistic of RegMean (Jin et al. 2023, arXiv:2212.09849). There is one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from sst_mergekit.core import gevp, weights
+from sst_mergekit.core import gevp
 from sst_mergekit.core.factor import condition, multiply, shrink
-from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 
 
-def apply(
-    patch: Tensor,
-    harm: Mapping[str, Tensor],
-    benign: Mapping[str, Tensor],
-    kappa: float,
-    settings: FilterSettings,
-) -> Tensor:
-    """Return the filtered patch [d_out, d_in], float64, from ``input`` statistics A alone."""
-    pair = condition(harm["input"], settings.damping), condition(benign["input"], settings.damping)
-    patch = patch.to(torch.float64)
-    if settings.filter in ("separable", "soft"):
-        return shrink(*pair, patch.T, settings.cost / kappa).T
+def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) -> Basis:
+    """Return the eigenbasis of a layer's inputs from ``input`` statistics A; every row has the same."""
+    pair = condition(harm["input"], damping), condition(benign["input"], damping)
     mu, u = gevp.solve(*pair)
-    if settings.filter == "hard":
-        weight = weights.hard(mu, settings.density)
-    else:
-        generator = torch.Generator().manual_seed(settings.seed)
-        weight = weights.shuffled(weights.soft(kappa * mu, settings.cost), generator)
-    return multiply(pair[1], patch.T).T @ u @ (weight[:, None] * u.T)
+    return Basis(
+        sides=(kappa * mu,),
+        coordinates=lambda patch: multiply(pair[1], patch.to(torch.float64).T).T @ u,
+        back=lambda coordinates: coordinates @ u.T,
+        slopes=lambda gradient: gradient.to(torch.float64) @ u,
+    )
 
 
-ACTIVATION = Geometry("activation", ("input",), ("separable", "soft", "hard", "shuffled"), apply)
+def one_sided(
+    patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
+) -> Tensor:
+    """Return ``D R``: one solve, no eigenvectors, and the patch's rank is kept."""
+    pair = condition(harm["input"], settings.damping), condition(benign["input"], settings.damping)
+    return shrink(*pair, patch.to(torch.float64).T, settings.cost / kappa).T
+
+
+ACTIVATION = Geometry("activation", ("input",), basis, {"separable": one_sided, "soft": one_sided})

@@ -7,38 +7,43 @@ One side only, so ``separable`` and ``soft`` coincide.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from sst_mergekit.core import weights
 from sst_mergekit.core.factor import condition
-from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 
 
-def apply(
-    patch: Tensor,
-    harm: Mapping[str, Tensor],
-    benign: Mapping[str, Tensor],
-    kappa: float,
-    settings: FilterSettings,
-) -> Tensor:
-    """Return the filtered patch [d_out, d_in], float64, from ``diagonal`` statistics [d_out, d_in]."""
-    eps = settings.damping
-    numerator = condition(harm["diagonal"].flatten(), eps)
-    denominator = condition(benign["diagonal"].flatten(), eps)
+def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) -> Basis:
+    """Return the trivial basis of a layer from ``diagonal`` statistics [d_out, d_in].
+
+    Coordinates are the patch's entries times sqrt(F_b), flattened.
+
+    Raises:
+        ValueError: the benign statistics hold zeros and there is no damping.
+    """
+    shape = benign["diagonal"].shape
+    numerator = condition(harm["diagonal"].flatten(), damping)
+    denominator = condition(benign["diagonal"].flatten(), damping)
     if not bool((denominator > 0).all()):
         raise ValueError("the benign statistics hold zeros; set damping above 0")
-    rho = kappa * numerator / denominator
-    if settings.filter == "hard":
-        weight = weights.hard(rho, settings.density)
-    else:
-        weight = weights.soft(rho, settings.cost)
-    if settings.filter == "shuffled":
-        weight = weights.shuffled(weight, torch.Generator().manual_seed(settings.seed))
-    return patch.to(torch.float64) * weight.view_as(patch)
+    root = denominator.sqrt()
+    return Basis(
+        sides=(kappa * numerator / denominator,),
+        coordinates=lambda patch: patch.to(torch.float64).flatten() * root,
+        back=lambda coordinates: (coordinates / root).view(shape),
+        slopes=lambda gradient: gradient.to(torch.float64).flatten() / root,
+    )
 
 
-DIAGONAL = Geometry("diagonal", ("diagonal",), ("separable", "soft", "hard", "shuffled"), apply)
+def elementwise(
+    patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
+) -> Tensor:
+    """Return ``D rho / (rho + c)``, elementwise."""
+    (rho,) = basis(harm, benign, kappa, settings.damping).sides
+    return patch.to(torch.float64) * weights.soft(rho, settings.cost).view_as(patch)
+
+
+DIAGONAL = Geometry("diagonal", ("diagonal",), basis, {"separable": elementwise, "soft": elementwise})

@@ -1,88 +1,68 @@
 """Kronecker-factored Fisher ``F = G (x) A`` (K-FAC, Martens & Grosse 2015, arXiv:1503.05671).
 
 Both generalised eigenproblems are small: ``A_h u = mu A_b u`` and ``G_h p = nu G_b p``, and
-``rho_ij = kappa nu_i mu_j``. With ``C = Pᵀ G_b D A_b U`` the patch is ``D = P C Uᵀ`` exactly and
-every filter is ``P (C * W) Uᵀ``.
+``rho_ij = kappa nu_i mu_j``. With ``C = Pᵀ G_b D A_b U`` the patch is ``D = P C Uᵀ`` exactly.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from sst_mergekit.core import gevp, weights
+from sst_mergekit.core import gevp
 from sst_mergekit.core.factor import condition, multiply, shrink
-from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 
+Pair = tuple[Tensor, Tensor]  # harm, benign
 
-def apply(
-    patch: Tensor,
-    harm: Mapping[str, Tensor],
-    benign: Mapping[str, Tensor],
-    kappa: float,
-    settings: FilterSettings,
-) -> Tensor:
-    """Return the filtered patch [d_out, d_in], float64.
+
+def factors(harm: Statistics, benign: Statistics, damping: float) -> tuple[Pair, Pair]:
+    """Return the conditioned pairs of both sides: outputs G and inputs A."""
+    left = condition(harm["output"], damping), condition(benign["output"], damping)
+    right = condition(harm["input"], damping), condition(benign["input"], damping)
+    return left, right
+
+
+def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) -> Basis:
+    """Return the eigenbasis of a layer.
 
     Args:
-        patch: D [d_out, d_in].
         harm, benign: ``input`` A ([d_in, d_in] or diagonal [d_in]) and ``output`` G
             ([d_out, d_out] or diagonal [d_out]).
-        kappa: balance of the layer, > 0.
-        settings: filter, cost, density, damping.
+        kappa: balance of the layer, > 0; its square root goes into each side.
+        damping: epsilon, in units of the mean eigenvalue.
     """
-    eps = settings.damping
-    left = condition(harm["output"], eps), condition(benign["output"], eps)
-    right = condition(harm["input"], eps), condition(benign["input"], eps)
-    patch = patch.to(torch.float64)
-    if settings.filter == "separable":
-        return separable(patch, left, right, math.sqrt(settings.cost / kappa))
-    return in_eigenbasis(patch, left, right, kappa, settings)
+    left, right = factors(harm, benign, damping)
+    nu, p = gevp.solve(*left)
+    mu, u = gevp.solve(*right)
+    root = math.sqrt(kappa)
+
+    def coordinates(patch: Tensor) -> Tensor:
+        return p.T @ multiply(left[1], multiply(right[1], patch.to(torch.float64).T).T) @ u
+
+    return Basis(
+        sides=(root * nu, root * mu),
+        coordinates=coordinates,
+        back=lambda coordinates: p @ coordinates @ u.T,
+        slopes=lambda gradient: p.T @ gradient.to(torch.float64) @ u,
+    )
 
 
 def separable(
-    patch: Tensor, left: tuple[Tensor, Tensor], right: tuple[Tensor, Tensor], cost: float
+    patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
 ) -> Tensor:
     """Return ``L D R`` with ``L = (G_h + cG_b)^-1 G_h`` and ``R = A_h (A_h + cA_b)^-1``.
 
-    Linear on each side, so it keeps the rank of the patch; two solves, no eigenvectors.
-    ``cost`` is c' = sqrt(c / kappa), the share of each side.
+    Linear on each side, so it keeps the rank of the patch; two solves, no eigenvectors. c is
+    ``sqrt(cost / kappa)``, the share of each side.
     """
-    patch = shrink(*left, patch, cost)
-    return shrink(*right, patch.T, cost).T
+    left, right = factors(harm, benign, settings.damping)
+    cost = math.sqrt(settings.cost / kappa)
+    half = shrink(*left, patch.to(torch.float64), cost)
+    return shrink(*right, half.T, cost).T
 
 
-def in_eigenbasis(
-    patch: Tensor,
-    left: tuple[Tensor, Tensor],
-    right: tuple[Tensor, Tensor],
-    kappa: float,
-    settings: FilterSettings,
-) -> Tensor:
-    """Return ``P (C * W) Uᵀ`` for the weights W named by ``settings.filter``."""
-    nu, p = gevp.solve(*left)
-    mu, u = gevp.solve(*right)
-    coordinates = p.T @ multiply(left[1], multiply(right[1], patch.T).T) @ u
-    return p @ (coordinates * direction_weights(nu, mu, kappa, settings)) @ u.T
-
-
-def direction_weights(nu: Tensor, mu: Tensor, kappa: float, settings: FilterSettings) -> Tensor:
-    """Return W [d_out, d_in] from the spectra nu [d_out] and mu [d_in]."""
-    rho = kappa * nu[:, None] * mu[None, :]
-    if settings.filter == "soft":
-        return weights.soft(rho, settings.cost)
-    if settings.filter == "hard":
-        return weights.hard(rho, settings.density)
-    root, each = math.sqrt(kappa), math.sqrt(settings.cost)
-    rows, columns = weights.soft(root * nu, each), weights.soft(root * mu, each)
-    if settings.filter == "shuffled":
-        generator = torch.Generator().manual_seed(settings.seed)
-        rows, columns = weights.shuffled(rows, generator), weights.shuffled(columns, generator)
-    return rows[:, None] * columns[None, :]
-
-
-KRONECKER = Geometry("kronecker", ("input", "output"), ("separable", "soft", "hard", "shuffled"), apply)
+KRONECKER = Geometry("kronecker", ("input", "output"), basis, {"separable": separable})

@@ -1,0 +1,103 @@
+"""Filtering one patch: directions from the geometry, a weight on each, and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from sst_mergekit.core import weights
+from sst_mergekit.core.controls import CONTROLS, at_norm_of
+from sst_mergekit.core.geometries.diagonal import DIAGONAL
+from sst_mergekit.core.geometry import Basis, Geometry, Statistics
+from sst_mergekit.core.settings import FilterSettings
+
+GRADIENT = "gradient"  # the mean gradient [d_out, d_in], for the first-order term of score `gain`
+
+
+def filter_patch(
+    geometry: Geometry,
+    patch: Tensor,
+    harm: Statistics,
+    benign: Statistics,
+    kappa: float,
+    settings: FilterSettings,
+) -> Tensor:
+    """Return the filtered patch [d_out, d_in], float64.
+
+    Args:
+        geometry: the form of the Fisher matrices.
+        patch: [d_out, d_in].
+        harm, benign: the layer's statistics by name, what ``geometry.needs`` and, for score ``gain``,
+            perhaps ``gradient``.
+        kappa: balance of the layer, > 0.
+        settings: filter, cost, density, score, threshold, damping, seed.
+
+    Raises:
+        ValueError: the statistics cannot be used (not finite, rank deficient without damping).
+    """
+    closed = geometry.closed.get(settings.filter)
+    if closed is not None:
+        return closed(patch, harm, benign, kappa, settings)
+    if settings.filter in CONTROLS:
+        real = geometry.closed.get("separable") or _in_basis(geometry, "separable")
+        chosen = CONTROLS[settings.filter](patch.to(torch.float64), settings)
+        return at_norm_of(chosen, real(patch, harm, benign, kappa, settings))
+    return _in_basis(geometry, settings.filter)(patch, harm, benign, kappa, settings)
+
+
+def data_free(patch: Tensor, utility: Tensor, settings: FilterSettings) -> Tensor:
+    """Return the patch filtered without statistics: ``rho = patch^2 / utility^2``, elementwise.
+
+    The square of a task vector stands for its Fisher: what training moved is what it needed. Each is scaled
+    to mean 1 and damped like a diagonal Fisher.
+
+    Args:
+        patch: [any shape].
+        utility: the utility expert's task vector, of the same shape.
+    """
+    if not bool(utility.any()):
+        return patch.to(torch.float64)
+    harm = {"diagonal": patch.to(torch.float64).square()}
+    benign = {"diagonal": utility.to(torch.float64).square()}
+    return DIAGONAL.closed["soft"](patch, harm, benign, 1.0, settings)
+
+
+def _in_basis(geometry: Geometry, name: str) -> Callable[..., Tensor]:
+    def apply(
+        patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
+    ) -> Tensor:
+        basis = geometry.basis(harm, benign, kappa, settings.damping)
+        coordinates = basis.coordinates(patch)
+        if name == "hard":
+            slopes = [
+                basis.slopes(found[GRADIENT]) if GRADIENT in found else None for found in (harm, benign)
+            ]
+            return basis.back(coordinates * _kept(basis, coordinates, slopes, settings))
+        return basis.back(coordinates * direction_weights(basis, name, settings))
+
+    return apply
+
+
+def direction_weights(basis: Basis, name: str, settings: FilterSettings) -> Tensor:
+    """Return the weights of filter ``separable``, ``soft`` or ``shuffled``; they broadcast like rho."""
+    if name == "soft":
+        return weights.soft(basis.rho, settings.cost)
+    share = settings.cost ** (1 / len(basis.sides))  # `cost` is the product over the sides
+    sides = [weights.soft(side, share) for side in basis.sides]
+    if name == "shuffled":
+        generator = torch.Generator().manual_seed(settings.seed)
+        sides = [weights.shuffled(side, generator) for side in sides]
+    return math.prod((side[:, None] if i < len(sides) - 1 else side for i, side in enumerate(sides)), start=1)  # type: ignore[return-value]
+
+
+def _kept(basis: Basis, coordinates: Tensor, slopes: list[Tensor | None], settings: FilterSettings) -> Tensor:
+    """Return 1 for the directions that filter ``hard`` keeps, 0 for the others."""
+    score = basis.rho
+    if settings.score == "gain":
+        score = weights.gain(coordinates, score, settings.cost, *slopes)
+    if settings.threshold is not None:
+        return (score >= settings.threshold).to(score.dtype)
+    return weights.hard(score, settings.density)

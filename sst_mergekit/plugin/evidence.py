@@ -1,0 +1,113 @@
+"""What is known of one weight by one side of the merge: statistics of one expert, or of several pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sst_mergekit.core.filtering import GRADIENT
+from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.errors import StatisticsError
+from sst_mergekit.statistics.store import StatisticsStore, open_statistics
+
+
+@dataclass(frozen=True)
+class Source:
+    """Statistics of one expert, as the recipe names them, and how much they count."""
+
+    fisher: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Statistics of one weight.
+
+    Attributes:
+        tensors: statistic -> tensor.
+        share: the layer's share of the whole Fisher matrix's trace.
+        transposed: the weight is stored [d_in, d_out].
+        origin: where it comes from, for messages.
+    """
+
+    tensors: dict[str, Tensor]
+    share: float
+    transposed: bool
+    origin: str
+
+
+class NoStatistics(Exception):  # noqa: N818 (no error yet: `on_missing` decides)
+    """A store holds nothing of this weight."""
+
+    def __init__(self, store: StatisticsStore) -> None:
+        super().__init__(store.source)
+        self.store = store
+
+
+def gather(sources: Sequence[Source], name: str, shape: Sequence[int], geometry: Geometry) -> Evidence:
+    """Return what `sources` know of weight `name`, pooled by their weights.
+
+    Several experts' Fisher matrices are summed factor by factor, each scaled to mean eigenvalue 1 in this
+    layer, and their shares are averaged; for the diagonal and the activation geometry that is their sum, for
+    Kronecker factors it is the sum's usual approximation.
+
+    Args:
+        sources: at least one with a weight above 0; the others are left out.
+        name: of the weight in the checkpoint.
+        shape: of the weight as stored.
+        geometry: says which statistics are needed.
+
+    Raises:
+        NoStatistics: one source knows nothing of the weight.
+        StatisticsError: statistics of another shape, kind or basis.
+    """
+    used = [source for source in sources if source.weight > 0]
+    if not used:
+        raise StatisticsError(f"{name}: every expert's weight is 0, so nothing prices the patch; raise one")
+    if len(used) == 1:
+        return _one(used[0], name, shape, geometry)
+    total = sum(source.weight for source in used)
+    found = [(source.weight / total, _one(source, name, shape, geometry)) for source in used]
+    first = found[0][1]
+    return Evidence(
+        tensors={key: _pooled(key, found) for key in first.tensors},
+        share=sum(weight * each.share for weight, each in found),
+        transposed=first.transposed,
+        origin=" and ".join(each.origin for _, each in found),
+    )
+
+
+def _one(source: Source, name: str, shape: Sequence[int], geometry: Geometry) -> Evidence:
+    store = open_statistics(source.fisher)
+    record = store.find(name)
+    if record is None:
+        raise NoStatistics(store)
+    stored = record.shape[::-1] if record.transposed else record.shape
+    if tuple(shape) != tuple(stored):
+        raise StatisticsError(
+            f"{name}: shape {list(shape)}, but the statistics in {store.source} are of "
+            f"{list(stored)}; they belong to another model or vocabulary"
+        )
+    share = store.trace(record, geometry) / (store.total_trace(geometry) or 1.0)
+    optional = (GRADIENT,) if GRADIENT in record.tensors else ()
+    tensors = store.tensors(record, (*geometry.needs, *optional))
+    return Evidence(tensors, share, record.transposed, store.source)
+
+
+def _pooled(key: str, found: Sequence[tuple[float, Evidence]]) -> Tensor:
+    """Return the weighted sum of one statistic, each at mean eigenvalue 1; gradients as they are."""
+    total = None
+    for weight, evidence in found:
+        tensor = evidence.tensors[key].to(torch.float64)
+        if key != GRADIENT:
+            tensor = tensor / _mean_eigenvalue(key, tensor)
+        total = weight * tensor if total is None else total.add_(tensor, alpha=weight)
+    return total  # type: ignore[return-value] (never empty)
+
+
+def _mean_eigenvalue(key: str, tensor: Tensor) -> Tensor:
+    dense = key != "diagonal" and tensor.ndim == 2
+    return (tensor.diagonal() if dense else tensor).mean()
