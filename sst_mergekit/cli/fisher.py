@@ -6,9 +6,13 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.adapters.deltas import deltas
+from sst_mergekit.core.settings import DEFAULTS
+from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
 from sst_mergekit.statistics.collect import Options
 from sst_mergekit.statistics.estimate import LABELS, estimate
 from sst_mergekit.statistics.kinds import KINDS
+from sst_mergekit.statistics.kinds.kind import Form
 from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
 from sst_mergekit.statistics.rows import Source
 
@@ -20,6 +24,15 @@ positive = click.IntRange(min=1)
 @click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
 @click.option("--data", required=True, help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.")
 @click.option("--kind", type=click.Choice(list(KINDS)), default=Options.kind, show_default=True)
+@click.option("--reduced", is_flag=True, help="kronecker: K-FAC's reduce form, one row a sequence.")
+@click.option("--centred", is_flag=True, help="diagonal: the gradients' variance, not their second moment.")
+@click.option("--gradient", is_flag=True, help="Keep the mean gradient too, for 'score: gain'.")
+@click.option("--basis", nargs=2, help="ekfac: harm and benign Kronecker statistics that make its basis.")
+@click.option(
+    "--damping", type=float, default=DEFAULTS.damping, show_default=True, help="ekfac: as in merges."
+)
+@click.option("--patch", nargs=2, help="subspace: base and safety expert (perhaps base+adapter).")
+@click.option("--patch-rank", type=positive, default=16, show_default=True, help="subspace: most directions.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write.")
 @click.option("--split", default=Source.split, show_default=True, help="Split of a Hub data set.")
 @click.option("--config", default=None, help="Configuration of a Hub data set.")
@@ -42,6 +55,13 @@ def command(
     adapter: str | None,
     data: str,
     kind: str,
+    reduced: bool,
+    centred: bool,
+    gradient: bool,
+    basis: tuple[str, str] | None,
+    damping: float,
+    patch: tuple[str, str] | None,
+    patch_rank: int,
     out: Path,
     split: str,
     config: str | None,
@@ -66,14 +86,16 @@ def command(
     expert; name both directories in the recipe.
     """
     device = device or default_device()
+    form = Form(reduced, centred, gradient)
     manifest = estimate(
         ModelSpec(model, adapter, dtype, device, trust_remote_code),
         Source(data, split, config, prompt_field, response_field, messages_field),
         out,
-        Options(kind, labels, batch_size, seed, device, not quiet),
+        Options(kind, form, labels, batch_size, seed, device, not quiet),
         samples=samples,
         max_length=max_length,
         chat_template=chat_template,
+        axes=_axes(kind, basis, damping, patch, patch_rank),
         force=force,
     )
     counts = manifest.data
@@ -83,3 +105,16 @@ def command(
     )
     for name, why in manifest.skipped.items():
         click.echo(f"  left out: {name} ({why})", err=True)
+
+
+def _axes(
+    kind: str, basis: tuple[str, str] | None, damping: float, patch: tuple[str, str] | None, rank: int
+) -> AxesSource | None:
+    """Return where the coordinates of a kind come from, if they are given."""
+    if kind == "ekfac" and basis:
+        about = {"basis": list(basis), "damping": damping}
+        return AxesSource(lambda: joint_basis(*basis, damping), about)
+    if kind == "subspace" and patch:
+        about = {"patch": list(patch), "rank": rank}
+        return AxesSource(lambda: patch_axes(deltas(*patch), rank), about)
+    return None

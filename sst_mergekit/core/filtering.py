@@ -72,10 +72,8 @@ def _in_basis(geometry: Geometry, name: str) -> Callable[..., Tensor]:
         basis = geometry.basis(harm, benign, kappa, settings.damping)
         coordinates = basis.coordinates(patch)
         if name == "hard":
-            slopes = [
-                basis.slopes(found[GRADIENT]) if GRADIENT in found else None for found in (harm, benign)
-            ]
-            return basis.back(coordinates * _kept(basis, coordinates, slopes, settings))
+            slopes = _slopes(geometry, basis, harm), _slopes(geometry, basis, benign)
+            return basis.back(coordinates * _kept(basis, coordinates, slopes, kappa, settings))
         return basis.back(coordinates * direction_weights(basis, name, settings))
 
     return apply
@@ -93,11 +91,29 @@ def direction_weights(basis: Basis, name: str, settings: FilterSettings) -> Tens
     return math.prod((side[:, None] if i < len(sides) - 1 else side for i, side in enumerate(sides)), start=1)  # type: ignore[return-value]
 
 
-def _kept(basis: Basis, coordinates: Tensor, slopes: list[Tensor | None], settings: FilterSettings) -> Tensor:
+def _slopes(geometry: Geometry, basis: Basis, side: Statistics) -> Tensor | None:
+    """Return the mean gradient in the basis, in the unit of the side's Fisher; None without one.
+
+    The activation geometry has no unit in common with a gradient: its G is the identity.
+    """
+    if GRADIENT not in side or geometry.needs == ("input",):
+        return None
+    return basis.slopes(side[GRADIENT]) / geometry.scale(side)
+
+
+def _kept(
+    basis: Basis,
+    coordinates: Tensor,
+    slopes: tuple[Tensor | None, Tensor | None],
+    kappa: float,
+    settings: FilterSettings,
+) -> Tensor:
     """Return 1 for the directions that filter ``hard`` keeps, 0 for the others."""
     score = basis.rho
     if settings.score == "gain":
-        score = weights.gain(coordinates, score, settings.cost, *slopes)
+        harm, benign = slopes
+        harm = None if harm is None else kappa * harm
+        score = weights.gain(coordinates, score, settings.cost, harm, benign)
     if settings.threshold is not None:
         return (score >= settings.threshold).to(score.dtype)
     return weights.hard(score, settings.density)

@@ -56,13 +56,36 @@ class Geometry:
     basis: Callable[[Statistics, Statistics, float, float], Basis]
     closed: Mapping[str, Filter] = field(default_factory=dict)
 
+    def scale(self, statistics: Statistics) -> float:
+        """Return the mean eigenvalue of this Fisher of a layer; what is done in its basis is in this unit."""
+        return math.prod(mean_eigenvalue(name, statistics[name]) for name in self.traced)
+
+    @property
+    def traced(self) -> tuple[str, ...]:
+        """Return the statistics whose traces make this geometry's."""
+        return tuple(name for name in self.needs if name in TRACED)
+
     def trace(self, traces: Mapping[str, float], shape: tuple[int, int]) -> float:
         """Return the trace of this geometry's Fisher of a layer of ``shape`` (d_out, d_in)."""
-        total = math.prod(traces[name] for name in self.needs if name in TRACED)
+        total = math.prod(traces[name] for name in self.traced)
         return total * shape[0] if self.needs == ("input",) else total
 
 
-TRACED = ("input", "output", "diagonal")  # statistics whose trace is part of a Fisher matrix's
+def trace(name: str, tensor: Tensor) -> float:
+    """Return the sum of eigenvalues that a statistic stands for: factors, diagonals, or scores [n, k]."""
+    if name == "scores":
+        return float(tensor.double().square().sum())
+    dense = name != "diagonal" and tensor.ndim == 2
+    return float((tensor.diagonal() if dense else tensor).double().sum())
+
+
+def mean_eigenvalue(name: str, tensor: Tensor) -> float:
+    """Return the mean of the eigenvalues that a statistic stands for."""
+    count = tensor.numel() if name == "diagonal" else tensor.shape[-1]
+    return trace(name, tensor) / count
+
+
+TRACED = ("input", "output", "diagonal", "scores")  # statistics whose trace is part of a Fisher matrix's
 
 
 def balance(harm: float, harm_total: float, benign: float, benign_total: float) -> float:

@@ -52,3 +52,33 @@ def squared_embedding_gradients(ids: Tensor, g: Tensor, size: int) -> Tensor:
         gradient.index_add_(0, position, gradients.to(torch.float32))
         total[unique] += gradient.square()
     return total.T
+
+
+def gradient(x: Tensor, g: Tensor) -> Tensor:
+    """Return ``sum_bt g_bt x_btᵀ`` [d_out, d_in] in float32 of inputs [b, t, d_in] and gradients."""
+    return g.to(torch.float32).flatten(0, 1).T @ x.to(torch.float32).flatten(0, 1)
+
+
+def projected(x: Tensor, g: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """Return each sequence's gradient in coordinates, ``leftᵀ (sum_t g_t x_tᵀ) right`` [batch, k, l].
+
+    Args:
+        x: inputs of a linear layer [batch, time, d_in].
+        g: gradients at its output [batch, time, d_out].
+        left, right: [d_out, k] and [d_in, l].
+    """
+    rows = g.to(torch.float32) @ left.to(g.device, torch.float32)
+    columns = x.to(torch.float32) @ right.to(x.device, torch.float32)
+    return rows.transpose(1, 2) @ columns
+
+
+def reduced(x: Tensor, g: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a row a sequence: the mean input and the summed gradient over the masked positions.
+
+    Args:
+        x, g: [batch, time, d_in] and [batch, time, d_out].
+        mask: [batch, time].
+    """
+    chosen = mask[..., None].to(torch.float32)
+    count = chosen.sum(1).clamp(min=1)
+    return (x.to(torch.float32) * chosen).sum(1) / count, (g.to(torch.float32) * chosen).sum(1)

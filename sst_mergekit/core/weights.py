@@ -43,6 +43,6 @@ def gain(
 
 
 def shuffled(weights: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the same weights [n] dealt to random positions: a control without knowledge."""
+    """Return the same weights dealt to random positions: a control without knowledge."""
     order = torch.randperm(weights.numel(), generator=generator)
-    return weights[order.to(weights.device)]
+    return weights.flatten()[order.to(weights.device)].view_as(weights)

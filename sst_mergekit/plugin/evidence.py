@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from sst_mergekit.core.filtering import GRADIENT
 from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.core.pooling import pool
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
@@ -50,9 +50,7 @@ class NoStatistics(Exception):  # noqa: N818 (no error yet: `on_missing` decides
 def gather(sources: Sequence[Source], name: str, shape: Sequence[int], geometry: Geometry) -> Evidence:
     """Return what `sources` know of weight `name`, pooled by their weights.
 
-    Several experts' Fisher matrices are summed factor by factor, each scaled to mean eigenvalue 1 in this
-    layer, and their shares are averaged; for the diagonal and the activation geometry that is their sum, for
-    Kronecker factors it is the sum's usual approximation.
+    Several experts' Fisher matrices are summed (see `core.pooling`), and their shares are averaged.
 
     Args:
         sources: at least one with a weight above 0; the others are left out.
@@ -73,11 +71,18 @@ def gather(sources: Sequence[Source], name: str, shape: Sequence[int], geometry:
     found = [(source.weight / total, _one(source, name, shape, geometry)) for source in used]
     first = found[0][1]
     return Evidence(
-        tensors={key: _pooled(key, found) for key in first.tensors},
+        tensors=_pool(name, [(weight, each.tensors) for weight, each in found]),
         share=sum(weight * each.share for weight, each in found),
         transposed=first.transposed,
         origin=" and ".join(each.origin for _, each in found),
     )
+
+
+def _pool(name: str, found: Sequence[tuple[float, dict[str, Tensor]]]) -> dict[str, Tensor]:
+    try:
+        return pool(found)
+    except ValueError as error:
+        raise StatisticsError(f"{name}: {error}") from None
 
 
 def _one(source: Source, name: str, shape: Sequence[int], geometry: Geometry) -> Evidence:
@@ -95,19 +100,3 @@ def _one(source: Source, name: str, shape: Sequence[int], geometry: Geometry) ->
     optional = (GRADIENT,) if GRADIENT in record.tensors else ()
     tensors = store.tensors(record, (*geometry.needs, *optional))
     return Evidence(tensors, share, record.transposed, store.source)
-
-
-def _pooled(key: str, found: Sequence[tuple[float, Evidence]]) -> Tensor:
-    """Return the weighted sum of one statistic, each at mean eigenvalue 1; gradients as they are."""
-    total = None
-    for weight, evidence in found:
-        tensor = evidence.tensors[key].to(torch.float64)
-        if key != GRADIENT:
-            tensor = tensor / _mean_eigenvalue(key, tensor)
-        total = weight * tensor if total is None else total.add_(tensor, alpha=weight)
-    return total  # type: ignore[return-value] (never empty)
-
-
-def _mean_eigenvalue(key: str, tensor: Tensor) -> Tensor:
-    dense = key != "diagonal" and tensor.ndim == 2
-    return (tensor.diagonal() if dense else tensor).mean()

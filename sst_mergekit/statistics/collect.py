@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Counts, Kind, Observation
+from sst_mergekit.statistics.kinds.kind import Axes, Counts, Form, Kind, Observation
 from sst_mergekit.statistics.layers import Layer, base_module, input_groups, linear_layers
 from sst_mergekit.statistics.tokens import IGNORED, Batch, Sequence, batches
 
@@ -24,6 +24,7 @@ class Options:
 
     Attributes:
         kind: name of the statistics.
+        form: how that kind is measured.
         labels: ``given`` (the data's responses) or ``sampled`` (drawn from the model: the true Fisher).
         batch_size: sequences a pass; halved when memory runs out.
         seed: for sampled labels.
@@ -32,6 +33,7 @@ class Options:
     """
 
     kind: str = "kronecker"
+    form: Form = Form()  # noqa: RUF009 (frozen)
     labels: str = "given"
     batch_size: int = 8
     seed: int = 0
@@ -94,9 +96,14 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
         skipped |= {
             layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner
         }
+        if KINDS[options.kind].needs_axes:
+            axes = options.form.axes or {}
+            skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
+            owner = _reowned(owner, axes)
         layers = [layer for layer in layers if layer.name in owner]
         sums: dict[str, Kind] = {
-            layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name) for layer in layers
+            layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name, options.form)
+            for layer in layers
         }
         generator = torch.Generator(device=options.device).manual_seed(options.seed)
         tokens = 0
@@ -109,6 +116,12 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
     means = {name: kind.means(counts) for name, kind in sums.items()}
     _require_finite(means)
     return Collected(layers, means, owner, skipped, counts, size)
+
+
+def _reowned(owner: dict[str, str], kept: Mapping[str, Axes]) -> dict[str, str]:
+    """Return the owners of shared inputs among the layers of `kept` alone."""
+    new: dict[str, str] = {}
+    return {name: new.setdefault(old, name) for name, old in owner.items() if name in kept}
 
 
 @contextlib.contextmanager
@@ -156,10 +169,10 @@ def _hook(kind: Kind, mask: Tensor, backward: bool):
     def forward_hook(_module: nn.Module, args: tuple, output: Tensor) -> None:
         x = _as_batch(args[0], mask, kind.layer.embedding)
         if not backward:
-            kind.update(Observation(x, x.new_empty(0), mask))
+            kind.observe(Observation(x, x.new_empty(0), mask))
         else:
             output.register_hook(
-                lambda g: kind.update(Observation(x.detach(), _as_batch(g, mask, False), mask))
+                lambda g: kind.observe(Observation(x.detach(), _as_batch(g, mask, False), mask))
             )
 
     return forward_hook

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.errors import StatisticsError
+from sst_mergekit.errors import SstError, StatisticsError
 from sst_mergekit.files import new_directory
+from sst_mergekit.statistics.axes import AxesSource
 from sst_mergekit.statistics.collect import Collected, Options, collect
 from sst_mergekit.statistics.fingerprint import identity
 from sst_mergekit.statistics.kinds import KINDS
+from sst_mergekit.statistics.kinds.kind import Form
 from sst_mergekit.statistics.loading import (
     ModelSpec,
     load_model,
@@ -24,6 +27,7 @@ from sst_mergekit.statistics.rows import Conversation, Source, content_hash, rea
 from sst_mergekit.statistics.tokens import tokenize
 from sst_mergekit.statistics.writer import write_statistics
 
+NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
 LABELS = ("given", "sampled")
 
 
@@ -35,6 +39,7 @@ def estimate(
     samples: int | None = None,
     max_length: int = 1024,
     chat_template: bool | None = None,
+    axes: AxesSource | None = None,
     force: bool = False,
 ) -> Manifest:
     """Measure statistics, write them to ``out`` and return their manifest.
@@ -47,6 +52,7 @@ def estimate(
         samples: how many conversations, chosen by the seed; None for all.
         max_length: tokens of one sequence; longer ones are cut.
         chat_template: use the tokenizer's template; None: where it has one.
+        axes: where kinds ``ekfac`` and ``subspace`` take their coordinates from.
         force: replace ``out``.
 
     Raises:
@@ -55,6 +61,7 @@ def estimate(
         SstError: ``out`` exists.
     """
     with new_directory(out, force) as temporary:
+        options = _with_axes(options, axes)
         require_device(spec.device)
         conversations = read_conversations(source, samples, options.seed)
         tokenizer = load_tokenizer(spec)
@@ -66,7 +73,37 @@ def estimate(
         sequences = [tokenize(c, tokenizer, max_length, templated) for c in conversations]
         collected = collect(load_model(spec), sequences, options)
         about = _about(spec, source, conversations, options, collected, max_length, templated)
+        about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None)
         return write_statistics(temporary, collected, about)
+
+
+def _with_axes(options: Options, axes: AxesSource | None) -> Options:
+    """Return the options with the coordinates that their kind needs, and nothing that it has no use for.
+
+    Raises:
+        SstError: the form does not go with the kind.
+    """
+    kind, form = KINDS[options.kind], options.form
+    for flag, fits, kinds in (
+        (form.reduced, kind.name == "kronecker", "kronecker"),
+        (form.centred, kind.name == "diagonal", "diagonal"),
+        (form.gradient, kind.needs_gradients, "any that needs gradients"),
+    ):
+        if flag and not fits:
+            raise SstError(
+                f"--kind {kind.name}: this form is of kind {kinds} alone; choose that or drop the flag"
+            )
+    if not kind.needs_axes:
+        return options
+    if axes is None:
+        raise SstError(f"--kind {kind.name}: measured in coordinates; give {NEEDED[kind.name]}")
+    return dataclasses.replace(options, form=dataclasses.replace(form, axes=axes.read()))
+
+
+def _form(form: Form, axes: AxesSource | None) -> dict[str, Any]:
+    """Return the manifest entry: which form was measured, and in which coordinates."""
+    flags = {name: getattr(form, name) for name in ("reduced", "centred", "gradient")}
+    return flags | ({"axes": dict(axes.about)} if axes else {})
 
 
 def _about(

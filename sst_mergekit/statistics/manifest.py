@@ -11,7 +11,7 @@ from typing import Any
 from sst_mergekit.errors import StatisticsError
 
 FORMAT = "sst-mergekit/statistics"
-VERSION = 1
+VERSION = 2
 FILE_NAME = "manifest.json"
 
 
@@ -41,6 +41,7 @@ class Manifest:
     adapter: dict[str, Any] | None
     data: dict[str, Any]
     labels: str
+    form: dict[str, Any]
     seed: int
     dtype: str
     versions: dict[str, str]

@@ -81,7 +81,7 @@ class StatisticsStore:
         Raises:
             StatisticsError: the statistics are of another kind than the geometry needs.
         """
-        missing = [name for name in geometry.needs if name not in record.traces]
+        missing = [name for name in geometry.needs if name not in record.tensors]
         if missing:
             raise StatisticsError(
                 f"{self.source}: holds {self.manifest.kind} statistics, but geometry '{geometry.name}' "

@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
+from sst_mergekit.core.geometry import TRACED, trace
 from sst_mergekit.statistics.collect import Collected
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest
 
@@ -53,15 +54,13 @@ def _records(collected: Collected) -> dict[str, LayerRecord]:
             shape=layer.shape,
             transposed=layer.transposed,
             tensors={name: f"{at}.{name}" for name, at in sorted(owners.items())},
-            traces={name: _trace(name, collected.means[at][name]) for name, at in sorted(owners.items())},
+            traces={
+                name: trace(name, collected.means[at][name])
+                for name, at in sorted(owners.items())
+                if name in TRACED
+            },
         )
     return records
-
-
-def _trace(name: str, tensor: Tensor) -> float:
-    """Return the sum of eigenvalues: of a diagonal statistic the sum of its entries."""
-    dense = name != "diagonal" and tensor.ndim == 2
-    return float((tensor.diagonal() if dense else tensor).double().sum())
 
 
 def _shards(tensors: dict[str, Tensor], limit: int) -> Iterator[list[str]]:

@@ -45,7 +45,12 @@ def test_gain_keeps_what_is_worth_most_of_this_patch(gradients):
     benign = dense_fisher("kronecker", statistics(1), 0.1)
     spectrum = gevp.solve(harm, benign)
     flat = patch().flatten()
-    slopes = [torch.zeros(OUT * IN).double() if g is None else g.flatten() for g in gradients]
+    slopes = [torch.zeros(OUT * IN).double() if g is None else g.flatten().clone() for g in gradients]
+    for i, slope in enumerate(
+        slopes
+    ):  # in the unit of the Fisher matrix, whose factors have mean eigenvalue 1
+        slope /= statistics(i)["input"].diagonal().mean() * statistics(i)["output"].diagonal().mean()
+    slopes[0] = KAPPA * slopes[0]
     pieces, worth = [], []
     for v in spectrum.vectors.T:
         piece = v * (v @ benign @ flat)

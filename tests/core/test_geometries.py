@@ -26,13 +26,41 @@ def statistics(seed: int) -> dict[str, torch.Tensor]:
         rows = torch.randn(3 * n, n, generator=generator)
         return rows.T @ rows
 
-    return {"input": moment(IN), "output": moment(OUT), "diagonal": torch.rand(OUT, IN, generator=generator)}
+    return {
+        "input": moment(IN),
+        "output": moment(OUT),
+        "diagonal": torch.rand(OUT, IN, generator=generator),
+        "corrected": 50 * torch.rand(OUT, IN, generator=generator),
+        "scores": torch.randn(30, OUT * IN, generator=generator) * torch.linspace(0.2, 2, OUT * IN),
+        **axes(),
+    }
+
+
+def axes() -> dict[str, torch.Tensor]:
+    """Complete axes of the layer, no special ones: any invertible P and U will do."""
+    generator = torch.Generator().manual_seed(99)
+    left, right = (torch.randn(n, n, generator=generator, dtype=torch.float64) for n in (OUT, IN))
+    return {"left": torch.linalg.qr(left).Q, "right": torch.linalg.qr(right).Q}
 
 
 def dense_fisher(geometry: str, stats: dict[str, torch.Tensor], damping: float) -> torch.Tensor:
     """The [OUT * IN, OUT * IN] Fisher of vec(W), row by row."""
     if geometry == "diagonal":
         return torch.diag(condition(stats["diagonal"].flatten(), damping))
+    both = torch.kron(stats["left"], stats["right"])
+    if geometry == "subspace":
+        scores = stats["scores"].double()
+        inner = scores.T @ scores
+        inner = inner / inner.diagonal().mean() + damping * torch.eye(OUT * IN)
+        return both @ inner @ both.T
+    if geometry == "ekfac":  # K-FAC, damped, with the diagonal in the basis replaced by what was measured
+        left, right = condition(stats["output"], 0), condition(stats["input"], 0)
+        damped = torch.kron(left + damping * torch.eye(OUT), right + damping * torch.eye(IN))
+        plain = torch.kron(left, right)
+        scale = stats["output"].double().diagonal().mean() * stats["input"].double().diagonal().mean()
+        inner = (both.T @ (damped - plain) @ both).diagonal() + stats["corrected"].flatten() / scale
+        inverse = torch.linalg.inv(both)
+        return inverse.T @ torch.diag(inner) @ inverse
     right = condition(stats["input"], damping)
     left = condition(stats["output"], damping) if geometry == "kronecker" else torch.eye(OUT).double()
     return torch.kron(left, right)
@@ -86,7 +114,7 @@ def test_separable_by_two_solves_is_its_eigenvector_form():
     torch.testing.assert_close(run("kronecker", patch(), filter="separable", cost=0.3), expected)
 
 
-@pytest.mark.parametrize("geometry", ["activation", "diagonal"])
+@pytest.mark.parametrize("geometry", ["activation", "diagonal", "ekfac", "subspace"])
 def test_separable_is_soft_where_there_is_one_side(geometry):
     assert torch.equal(run(geometry, patch(), filter="separable"), run(geometry, patch(), filter="soft"))
 
@@ -108,7 +136,7 @@ def test_hard_is_an_idempotent_benign_orthogonal_projector(geometry, density):
     benign = dense_fisher(geometry, statistics(1), DEFAULTS.damping)
     torch.testing.assert_close(matrix @ matrix, matrix)
     torch.testing.assert_close(benign @ matrix, (benign @ matrix).T)
-    sides = {"kronecker": OUT * IN, "activation": IN, "diagonal": OUT * IN}[geometry]
+    sides = IN if geometry == "activation" else OUT * IN
     expected = math.ceil(density * sides) * (OUT if geometry == "activation" else 1)
     assert int(torch.linalg.matrix_rank(matrix, rtol=1e-8)) == expected
 
@@ -128,7 +156,7 @@ def test_hard_keeps_the_top_of_the_dense_spectrum():
 @pytest.mark.parametrize("name", ["separable", "soft"])
 def test_no_cost_keeps_the_whole_patch_and_a_high_cost_none(geometry, name):
     free = run(geometry, patch(), filter=name, cost=0.0)
-    if (geometry, name) == ("kronecker", "soft"):  # through the eigenbasis and back: rounding
+    if geometry in ("ekfac", "subspace") or (geometry, name) == ("kronecker", "soft"):  # to a basis and back
         torch.testing.assert_close(free, patch(), rtol=0, atol=1e-12)
     else:
         assert torch.equal(free, patch())
@@ -159,7 +187,8 @@ def test_filters_are_linear_and_leave_inputs_alone(geometry, name, scale):
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_scale_of_the_statistics_does_not_matter(geometry):
     harm, benign = statistics(0), statistics(1)
-    loud = {name: 1e6 * tensor for name, tensor in harm.items()}
+    loud = {name: 1e6 * tensor for name, tensor in harm.items()} | axes()
+    loud["corrected"] *= 1e6  # a product of both factors
     apply = functools.partial(filter_patch, GEOMETRIES[geometry])
     torch.testing.assert_close(
         apply(patch(), loud, benign, 1.0, DEFAULTS), apply(patch(), harm, benign, 1.0, DEFAULTS)
@@ -196,6 +225,9 @@ def test_rank_deficient_statistics_need_damping(geometry):
         "input": torch.diag(torch.tensor([1.0, 0, 0, 0, 0])),
         "output": torch.diag(torch.tensor([1.0, 0, 0, 0])),
         "diagonal": torch.zeros(OUT, IN).index_fill_(0, torch.tensor([0]), 1.0),
+        "corrected": torch.zeros(OUT, IN).index_fill_(0, torch.tensor([0]), 1.0),
+        "scores": torch.eye(30, OUT * IN).index_fill_(0, torch.tensor([0]), 0.0),
+        **axes(),
     }
     choice = FilterSettings(filter="hard", damping=0.0)
     with pytest.raises(ValueError, match="damping above 0"):
@@ -207,3 +239,55 @@ def test_balance_is_the_ratio_of_shares_within_bounds():
     assert balance(10.0, 10.0, 1e-9, 10.0) == 10.0
     assert balance(1e-9, 10.0, 10.0, 10.0) == 0.1
     assert balance(0.0, 10.0, 1.0, 10.0) == 1.0
+
+
+def test_ekfac_of_independent_factors_is_kronecker():
+    """Where the second moments in the joint basis are products, nothing is corrected."""
+    sides = [statistics(0), statistics(1)]
+    left = condition(sides[0]["output"], 0.1), condition(sides[1]["output"], 0.1)
+    right = condition(sides[0]["input"], 0.1), condition(sides[1]["input"], 0.1)
+    p, u = gevp.solve(*left).vectors, gevp.solve(*right).vectors
+    for side in sides:
+        rows = (p * (side["output"].double() @ p)).sum(0)
+        columns = (u * (side["input"].double() @ u)).sum(0)
+        side |= {"left": p, "right": u, "corrected": torch.outer(rows, columns)}
+    for name in ("soft", "hard"):
+        choice = FilterSettings(filter=name)
+        found = filter_patch(GEOMETRIES["ekfac"], patch(), *sides, KAPPA, choice)
+        expected = filter_patch(GEOMETRIES["kronecker"], patch(), *sides, KAPPA, choice)
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("samples", [3, 6, 200])
+@pytest.mark.parametrize("cost", [0.01, 0.3, 5.0])
+def test_the_dual_form_is_the_primal(samples, cost):
+    generator = torch.Generator().manual_seed(samples)
+    sides = [statistics(0), statistics(1)]
+    for side in sides:
+        side["scores"] = torch.randn(samples, OUT * IN, generator=generator)
+    harm, benign = (dense_fisher("subspace", side, 0.1) for side in sides)
+    expected = torch.linalg.solve(KAPPA * harm + cost * benign, KAPPA * harm @ patch().flatten())
+    choice = FilterSettings(filter="soft", cost=cost)
+    found = filter_patch(GEOMETRIES["subspace"], patch(), *sides, KAPPA, choice)
+    torch.testing.assert_close(found, expected.view(OUT, IN))
+
+
+def test_a_subspace_knows_nothing_outside_of_itself():
+    sides = [statistics(0), statistics(1)]
+    generator = torch.Generator().manual_seed(1)
+    for side in sides:
+        side |= {name: tensor[:, :2] for name, tensor in axes().items()}
+        side["scores"] = torch.randn(9, 4, generator=generator)
+    left, right = sides[0]["left"], sides[0]["right"]
+    inside = left @ left.T @ patch() @ right @ right.T
+    for name in ("soft", "hard"):
+        choice = FilterSettings(filter=name, density=0.5)
+        found = filter_patch(GEOMETRIES["subspace"], patch(), *sides, 1.0, choice)
+        torch.testing.assert_close(found, filter_patch(GEOMETRIES["subspace"], inside, *sides, 1.0, choice))
+
+
+@pytest.mark.parametrize(("geometry", "text"), [("ekfac", "--basis"), ("subspace", "--patch")])
+def test_harm_and_benign_must_share_their_axes(geometry, text):
+    other = statistics(1) | {"left": axes()["left"].flip(1)}
+    with pytest.raises(ValueError, match=text):
+        filter_patch(GEOMETRIES[geometry], patch(), statistics(0), other, 1.0, DEFAULTS)

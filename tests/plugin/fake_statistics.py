@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from sst_mergekit.core.geometry import TRACED, trace
 from sst_mergekit.statistics.manifest import FORMAT, VERSION
 
 NAME = "model.layers.0.mlp.up_proj.weight"
@@ -24,15 +25,19 @@ def write_statistics(directory: Path, seed: int, name: str = NAME, shape=(OUT, I
         f"{name}.input": moment(shape[1]),
         f"{name}.output": moment(shape[0]),
         f"{name}.diagonal": torch.rand(shape, generator=generator),
+        f"{name}.corrected": 50 * torch.rand(shape, generator=generator),
+        f"{name}.scores": torch.randn(40, shape[0] * shape[1], generator=generator),
     }
-    traces = {slot: float(tensors[f"{name}.{slot}"].trace()) for slot in ("input", "output")}
-    traces["diagonal"] = float(tensors[f"{name}.diagonal"].sum())
+    traces = {slot: trace(slot, tensors[f"{name}.{slot}"]) for slot in TRACED}
+    for slot, size, number in (("left", shape[0], 5), ("right", shape[1], 6)):  # the same in all statistics
+        square = torch.randn(size, size, generator=torch.Generator().manual_seed(number))
+        tensors[f"{name}.{slot}"] = torch.linalg.qr(square).Q.contiguous()
     directory.mkdir(parents=True)
     save_file(tensors, directory / "statistics-00001-of-00001.safetensors")
     layer = {
         "shape": list(shape),
         "transposed": transposed,
-        "tensors": {slot: f"{name}.{slot}" for slot in traces},
+        "tensors": {key.removeprefix(f"{name}."): key for key in tensors},
         "traces": traces,
     }
     manifest = {
@@ -43,6 +48,7 @@ def write_statistics(directory: Path, seed: int, name: str = NAME, shape=(OUT, I
         "adapter": None,
         "data": {},
         "labels": "given",
+        "form": {},
         "seed": 0,
         "dtype": "float32",
         "versions": {},

@@ -255,7 +255,7 @@ def test_statistics_of_another_kind_are_refused(setting):
     tensors, fisher = setting
     path = Path(fisher["s"]) / "manifest.json"
     body = json.loads(path.read_text())
-    del body["layers"][NAME]["traces"]["output"]
+    del body["layers"][NAME]["tensors"]["output"]
     path.write_text(json.dumps(body))
     with pytest.raises(StatisticsError, match="geometry 'kronecker' needs 'output'"):
         merge(tensors, fisher)

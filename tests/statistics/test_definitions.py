@@ -7,6 +7,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from sst_mergekit.statistics import collect as collecting
 from sst_mergekit.statistics.collect import Options, collect
+from sst_mergekit.statistics.kinds.kind import Axes, Form
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, pad
 
 LENGTHS = (6, 9, 7, 8)
@@ -239,3 +240,84 @@ def test_padding_predicts_nothing():
         [IGNORED, 8, IGNORED, IGNORED, IGNORED],
     ]
     assert batch.attention.tolist() == [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+
+
+def axes(width=3):
+    """Random coordinates of two layers."""
+    generator = torch.Generator().manual_seed(4)
+    shapes = {LINEAR[0]: (4, 8), LINEAR[1]: (8, 12)}
+    return {
+        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape), more={"core": torch.ones(9)})
+        for name, shape in shapes.items()
+    }
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_scores_are_each_sequences_gradient_in_coordinates(model, sequences, batch_size):
+    form = Form(axes=axes())
+    collected = collect(model, sequences, options("subspace", batch_size=batch_size, form=form))
+    gradients = sequence_gradients(model, sequences)
+    assert set(collected.means) == set(LINEAR)
+    for name, coordinates in axes().items():
+        expected = [(coordinates.left.T @ g[name] @ coordinates.right).flatten() for g in gradients]
+        expected = torch.stack(expected) / len(expected) ** 0.5
+        found = collected.means[name]
+        scores = found["scores"][found["scores"][:, 0].argsort()]  # in the order that batches have them
+        torch.testing.assert_close(scores, expected[expected[:, 0].argsort()], rtol=1e-4, atol=1e-6)
+        assert torch.equal(found["left"], coordinates.left)
+        assert torch.equal(found["core"], torch.ones(9))
+    assert "no coordinates" in collected.skipped["lm_head.weight"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_ekfac_measures_squares_in_the_basis_and_both_factors(model, sequences, batch_size):
+    form = Form(axes=axes())
+    collected = collect(model, sequences, options("ekfac", batch_size=batch_size, form=form))
+    factors = collect(model, sequences, options("kronecker")).means
+    gradients = sequence_gradients(model, sequences)
+    for name, coordinates in axes().items():
+        squares = sum((coordinates.left.T @ g[name] @ coordinates.right) ** 2 for g in gradients)
+        found = collected.means[name]
+        expected = squares / collected.counts.tokens
+        torch.testing.assert_close(found["corrected"], expected, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found["output"], factors[name]["output"])
+        assert torch.equal(found["right"], coordinates.right)
+    key, query = LINEAR[0], LINEAR[0].replace("k_proj", "q_proj")
+    assert collected.input_owner[key] == key  # q has no coordinates, so k keeps the input they share
+    torch.testing.assert_close(collected.means[key]["input"], factors[query]["input"])
+
+
+def test_reduced_factors_have_a_row_a_sequence(model, sequences):
+    collected = collect(model, sequences, options("kronecker", batch_size=3, form=Form(reduced=True)))
+    plain = collect(model, sequences, options("kronecker")).means
+    for name in LINEAR:
+        flows = [layer_flows(model, name, s) for s in sequences]
+        x = torch.stack([f[0].mean(0) for f in flows])
+        g = torch.stack([f[1].sum(0) for f in flows])
+        owner = collected.input_owner[name]
+        torch.testing.assert_close(collected.means[owner]["input"], x.T @ x / len(x), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(collected.means[name]["output"], g.T @ g / len(g), rtol=1e-4, atol=1e-6)
+    for name in ("lm_head.weight", "model.embed_tokens.weight"):  # diagonal factors stay as they are
+        for statistic, tensor in plain[name].items():
+            torch.testing.assert_close(collected.means[name][statistic], tensor)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_centred_diagonal_is_the_variance(model, sequences, keep):
+    form = Form(centred=True, gradient=keep)
+    means = collect(model, sequences, options("diagonal", batch_size=3, form=form)).means
+    gradients = sequence_gradients(model, sequences)
+    for name in LINEAR:
+        expected = torch.stack([g[name] for g in gradients]).var(0, correction=0)
+        torch.testing.assert_close(means[name]["diagonal"], expected, rtol=1e-3, atol=1e-6)
+        assert ("gradient" in means[name]) == keep
+
+
+@pytest.mark.parametrize("kind", ["kronecker", "diagonal"])
+def test_the_mean_gradient_is_in_the_unit_of_the_kind(model, sequences, kind):
+    collected = collect(model, sequences, options(kind, batch_size=3, form=Form(gradient=True)))
+    count = collected.counts.tokens if kind == "kronecker" else len(sequences)
+    gradients = sequence_gradients(model, sequences)
+    for name in LINEAR:
+        expected = sum(g[name] for g in gradients) / count
+        torch.testing.assert_close(collected.means[name]["gradient"], expected, rtol=1e-4, atol=1e-6)

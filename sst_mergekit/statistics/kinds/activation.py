@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
-
-from sst_mergekit.statistics.kinds.kind import Counts, Kind, Observation
+from sst_mergekit.statistics.kinds.kind import Kind, Observation
 
 
 class Activation(Kind):
@@ -21,7 +19,3 @@ class Activation(Kind):
     def update(self, seen: Observation) -> None:
         """Add one batch to the sum."""
         self.add_input(seen)
-
-    def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``input`` (where owned): the mean over response tokens."""
-        return {name: total / counts.tokens for name, total in self.sums.items()}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
@@ -36,27 +37,63 @@ class Counts:
     tokens: int
 
 
+@dataclass(frozen=True)
+class Axes:
+    """Coordinates in which a layer's gradients are measured: left [d_out, k], right [d_in, l] in columns."""
+
+    left: Tensor
+    right: Tensor
+    more: Mapping[str, Tensor] = field(default_factory=dict)  # kept beside the statistics
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a kind is measured.
+
+    Attributes:
+        reduced: Kronecker factors of each sequence's mean input and summed gradient (K-FAC reduce).
+        centred: the diagonal of the gradients' covariance, not of their second moment.
+        gradient: the mean gradient as well, for the first-order term of score ``gain``.
+        axes: layer -> coordinates, for the kinds that need them; layers without are left out.
+    """
+
+    reduced: bool = False
+    centred: bool = False
+    gradient: bool = False
+    axes: Mapping[str, Axes] | None = None
+
+
 class Kind(ABC):
-    """The running sums of one layer; ``update`` with each batch, ``means`` at the end.
+    """The running sums of one layer; ``observe`` each batch, ``means`` at the end.
 
     ``owns_input`` is False when an earlier layer reads the same input and keeps its factor.
     """
 
     name: ClassVar[str]
     needs_gradients: ClassVar[bool]
+    needs_axes: ClassVar[bool] = False
+    per_token: ClassVar[bool] = True  # means are over response tokens, else over sequences
 
-    def __init__(self, layer: Layer, owns_input: bool) -> None:
+    def __init__(self, layer: Layer, owns_input: bool, form: Form) -> None:
         self.layer = layer
         self.owns_input = owns_input
+        self.form = form
         self.sums: dict[str, Tensor] = {}
+
+    def observe(self, seen: Observation) -> None:
+        """Add one batch to the sums."""
+        self.update(seen)
+        if self.form.gradient and not self.layer.embedding:
+            self.add("gradient", moments.gradient(seen.x, seen.g))
 
     @abstractmethod
     def update(self, seen: Observation) -> None:
-        """Add one batch to the sums."""
+        """Add one batch to the sums that the kind is made of."""
 
-    @abstractmethod
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return statistic -> float32 mean; a shared ``input`` only at the layer that owns it."""
+        count = counts.tokens if self.per_token else counts.sequences
+        return {name: total / count for name, total in self.sums.items()}
 
     def add(self, name: str, batch_sum: Tensor) -> None:
         """Add a batch's sum to a running sum."""
@@ -74,3 +111,8 @@ class Kind(ABC):
             self.add("input", moments.counts(rows, self.layer.shape[1]))
         else:
             self.add("input", moments.second_moment(rows))
+
+    def add_output(self, seen: Observation) -> None:
+        """Add ``sum g gᵀ`` over response tokens; the output head's is diagonal."""
+        rows = seen.g[seen.mask]
+        self.add("output", moments.squares(rows) if self.layer.head else moments.second_moment(rows))

@@ -1,7 +1,8 @@
 """Kronecker factors ``A = E[x xᵀ]`` and ``G = E[g gᵀ]`` over response tokens (K-FAC, expand form).
 
-Eschenhagen et al. 2023 (arXiv:2311.00636). An embedding's A and the output head's G are kept
-diagonal: token frequencies, and squared gradients per token.
+Eschenhagen et al. 2023 (arXiv:2311.00636). Their reduce form, for weights that a sequence shares, takes one
+row a sequence: the mean of its inputs and the sum of its gradients. An embedding's A and the output head's
+G are kept diagonal: token frequencies, and squared gradients per token.
 """
 
 from __future__ import annotations
@@ -20,12 +21,23 @@ class Kronecker(Kind):
     name: ClassVar[str] = "kronecker"
     needs_gradients: ClassVar[bool] = True
 
+    @property
+    def reduced(self) -> bool:
+        """Return whether this layer is measured in the reduce form: diagonal factors never are."""
+        return self.form.reduced and not (self.layer.embedding or self.layer.head)
+
     def update(self, seen: Observation) -> None:
         """Add one batch to the sums of both factors."""
-        self.add_input(seen)
-        rows = seen.g[seen.mask]
-        self.add("output", moments.squares(rows) if self.layer.head else moments.second_moment(rows))
+        if not self.reduced:
+            self.add_input(seen)
+            self.add_output(seen)
+            return
+        x, g = moments.reduced(seen.x, seen.g, seen.mask)
+        if self.owns_input:
+            self.add("input", moments.second_moment(x))
+        self.add("output", moments.second_moment(g))
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``input`` (where owned) and ``output``: means over response tokens."""
-        return {name: total / counts.tokens for name, total in self.sums.items()}
+        """Return ``input`` (where owned) and ``output``: means over response tokens, or over sequences."""
+        count = counts.sequences if self.reduced else counts.tokens
+        return {name: total / count for name, total in self.sums.items()}
