@@ -11,6 +11,10 @@ from sst_mergekit.core.settings import FilterSettings
 
 # apply(patch [d_out, d_in], harm statistics, benign statistics, balance kappa, settings) -> patch
 Apply = Callable[[Tensor, Mapping[str, Tensor], Mapping[str, Tensor], float, FilterSettings], Tensor]
+# factors(B [d_out, r], A [r, d_in], harm, benign, kappa, settings) -> (L B, A R), the factors of apply(B A)
+Factors = Callable[
+    [Tensor, Tensor, Mapping[str, Tensor], Mapping[str, Tensor], float, FilterSettings], tuple[Tensor, Tensor]
+]
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,16 @@ class Geometry:
             ``diagonal``.
         filters: the filters it offers.
         apply: the pure function that filters one patch.
+        keeps_rank: the filters that are linear on each side, ``L D R``.
+        factors: these filters on a patch ``B A``, which is never formed; None where there are none.
     """
 
     name: str
     needs: tuple[str, ...]
     filters: tuple[str, ...]
     apply: Apply
+    keeps_rank: tuple[str, ...] = ()
+    factors: Factors | None = None
 
     def trace(self, traces: Mapping[str, float], shape: tuple[int, int]) -> float:
         """Return the trace of this geometry's Fisher of a layer of ``shape`` (d_out, d_in)."""

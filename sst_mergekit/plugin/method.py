@@ -1,7 +1,7 @@
 """The mergekit method ``sst``: reads the roles, filters each safety patch, adds it to the utility expert."""
 
 import torch
-from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorEntry, TensorGroup
+from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
 from sst_mergekit.core import settings as defaults
@@ -19,6 +19,7 @@ from sst_mergekit.plugin.parameters import (
     Strength,
 )
 from sst_mergekit.plugin.patching import PatchFilter
+from sst_mergekit.plugin.roles import by_role, statistics_of
 
 
 @merge_method(  # pyright: ignore[reportArgumentType]  (its return type is the union of two protocols)
@@ -48,7 +49,9 @@ def sst(
     """
     if patch == "interpolate" and strength > 1:
         raise RecipeError(f"strength: got {strength:g}, expected 0 to 1 with 'patch: interpolate'")
-    utility, safety = _experts(group, role)
+    entries = {entry.id: entry for entry in group.non_base}
+    one, others = by_role({key: role[key] for key in entries})
+    utility, safety = entries[one], [entries[key] for key in others]
     if strength == 0:
         return utility.tensor
     start = utility.tensor if patch == "interpolate" else group.base.tensor  # type: ignore[union-attr]
@@ -58,7 +61,7 @@ def sst(
     total = None
     for expert in safety:
         delta = _wide(expert.tensor) - _wide(start)
-        kept = patch_filter(name, delta, _statistics(expert, fisher), _statistics(utility, fisher))
+        kept = patch_filter(name, delta, statistics_of(expert.id, fisher), statistics_of(one, fisher))
         total = kept if total is None else total + kept
     if total is None or not bool(total.any()):
         return utility.tensor
@@ -68,27 +71,3 @@ def sst(
 def _wide(tensor: torch.Tensor) -> torch.Tensor:
     """Return the tensor in float32, or float64 if it is that already."""
     return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
-
-
-def _experts(group: TensorGroup, role: PerNonBase[Role]) -> tuple[TensorEntry, list[TensorEntry]]:
-    """Return the utility expert and the safety experts, in an order that is always the same."""
-    by_role: dict[str, list[TensorEntry]] = {"utility": [], "safety": []}
-    for entry in group.non_base:
-        by_role[role[entry.id]].append(entry)
-    if len(by_role["utility"]) != 1 or not by_role["safety"]:
-        found = {name: len(entries) for name, entries in by_role.items()}
-        raise RecipeError(
-            f"models: method sst needs one 'role: utility' and at least one 'role: safety', got {found}"
-        )
-    return by_role["utility"][0], sorted(by_role["safety"], key=lambda entry: str(entry.id))
-
-
-def _statistics(entry: TensorEntry, fisher: PerNonBase[str]) -> str:
-    """Return where the statistics of an expert are."""
-    source = fisher[entry.id]
-    if not source:
-        raise RecipeError(
-            f"models: '{entry.id}' has no 'parameters.fisher'; "
-            f"measure it with 'sst-mergekit fisher --model {entry.id}'"
-        )
-    return source

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.statistics.manifest import LayerRecord
+from sst_mergekit.plugin.layer_filter import LayerFilter
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
 
@@ -37,57 +36,38 @@ class PatchFilter:
         """
         if not bool(patch.any()):
             return patch
+        layer = self.layer(tensor_name, harm, benign)
+        if layer is None:
+            return patch.new_zeros(patch.shape)
+        return layer.dense(patch.T).T if layer.transposed else layer.dense(patch)
+
+    def layer(self, tensor_name: str, harm: str, benign: str) -> LayerFilter | None:
+        """Return the filter of one layer; None where ``on_missing: keep`` drops its patch.
+
+        Raises:
+            StatisticsError: no statistics for this tensor, or a filter that the geometry does not offer.
+        """
         stores = open_statistics(harm), open_statistics(benign)
-        records = [store.find(tensor_name) for store in stores]
+        records = stores[0].find(tensor_name), stores[1].find(tensor_name)
         for store, record in zip(stores, records, strict=True):
             if record is None:
-                return self._without_statistics(tensor_name, patch, store)
-        return self._apply(tensor_name, patch, stores, records)  # type: ignore[arg-type]
-
-    def _without_statistics(self, tensor_name: str, patch: Tensor, store: StatisticsStore) -> Tensor:
-        if self.on_missing == "keep":
-            return patch.new_zeros(patch.shape)
-        why = store.manifest.skipped.get(tensor_name, "not a measured linear layer")
-        raise StatisticsError(
-            f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
-            "set 'on_missing: keep' to keep the utility expert's weights there"
-        )
-
-    def _apply(
-        self,
-        tensor_name: str,
-        patch: Tensor,
-        stores: tuple[StatisticsStore, StatisticsStore],
-        records: list[LayerRecord],
-    ) -> Tensor:
+                return self._without_statistics(tensor_name, store)
         geometry = GEOMETRIES[self.geometry]
         if self.settings.filter not in geometry.filters:
             allowed = ", ".join(geometry.filters)
             raise StatisticsError(
                 f"filter: '{self.settings.filter}' is not offered by geometry '{geometry.name}' ({allowed})"
             )
-        device = str(patch.device)
-        read = []
-        traces = []
-        for store, record in zip(stores, records, strict=True):
-            stored = record.shape[::-1] if record.transposed else record.shape
-            if tuple(patch.shape) != tuple(stored):
-                raise StatisticsError(
-                    f"{tensor_name}: shape {list(patch.shape)}, but the statistics in {store.source} are of "
-                    f"{list(stored)}; they belong to another model or vocabulary"
-                )
-            traces += [store.trace(record, geometry), store.total_trace(geometry)]
-            read.append(store.tensors(record, geometry.needs, device))
-        harm, benign = read
-        transposed = records[0].transposed
-        oriented = patch.T if transposed else patch
-        try:
-            result = geometry.apply(oriented, harm, benign, balance(*traces), self._seeded(tensor_name))
-        except ValueError as error:
-            raise StatisticsError(
-                f"{tensor_name}: {error} (statistics: {stores[0].source}, {stores[1].source})"
-            ) from None
-        return result.T if transposed else result
+        return LayerFilter(tensor_name, geometry, self._seeded(tensor_name), stores, records)  # type: ignore[arg-type]
+
+    def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
+        if self.on_missing == "keep":
+            return
+        why = store.manifest.skipped.get(tensor_name, "not a measured linear layer")
+        raise StatisticsError(
+            f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
+            "set 'on_missing: keep' to keep the utility expert's weights there"
+        )
 
     def _seeded(self, tensor_name: str) -> FilterSettings:
         """Return the settings with a seed of this tensor's own, the same in every process."""

@@ -38,4 +38,25 @@ def apply(
     return multiply(pair[1], patch.T).T @ u @ (weight[:, None] * u.T)
 
 
-ACTIVATION = Geometry("activation", ("input",), ("separable", "soft", "hard", "shuffled"), apply)
+def factors(
+    left: Tensor,
+    right: Tensor,
+    harm: Mapping[str, Tensor],
+    benign: Mapping[str, Tensor],
+    kappa: float,
+    settings: FilterSettings,
+) -> tuple[Tensor, Tensor]:
+    """Return ``(B, A R)``, float64: the filtered patch B A, from B [d_out, r] and A [r, d_in]."""
+    pair = condition(harm["input"], settings.damping), condition(benign["input"], settings.damping)
+    right = right.to(torch.float64)
+    return left.to(torch.float64), shrink(*pair, right.T, settings.cost / kappa).T
+
+
+ACTIVATION = Geometry(
+    "activation",
+    ("input",),
+    ("separable", "soft", "hard", "shuffled"),
+    apply,
+    keeps_rank=("separable", "soft"),
+    factors=factors,
+)

@@ -56,6 +56,22 @@ def separable(
     return shrink(*right, patch.T, cost).T
 
 
+def factors(
+    left: Tensor,
+    right: Tensor,
+    harm: Mapping[str, Tensor],
+    benign: Mapping[str, Tensor],
+    kappa: float,
+    settings: FilterSettings,
+) -> tuple[Tensor, Tensor]:
+    """Return ``(L B, A R)``, float64: ``separable`` on the patch B A, from B [d_out, r] and A [r, d_in]."""
+    eps, cost = settings.damping, math.sqrt(settings.cost / kappa)
+    outputs = condition(harm["output"], eps), condition(benign["output"], eps)
+    inputs = condition(harm["input"], eps), condition(benign["input"], eps)
+    left, right = left.to(torch.float64), right.to(torch.float64)
+    return shrink(*outputs, left, cost), shrink(*inputs, right.T, cost).T
+
+
 def in_eigenbasis(
     patch: Tensor,
     left: tuple[Tensor, Tensor],
@@ -85,4 +101,11 @@ def direction_weights(nu: Tensor, mu: Tensor, kappa: float, settings: FilterSett
     return rows[:, None] * columns[None, :]
 
 
-KRONECKER = Geometry("kronecker", ("input", "output"), ("separable", "soft", "hard", "shuffled"), apply)
+KRONECKER = Geometry(
+    "kronecker",
+    ("input", "output"),
+    ("separable", "soft", "hard", "shuffled"),
+    apply,
+    keeps_rank=("separable",),
+    factors=factors,
+)
