@@ -61,8 +61,8 @@ def require_plain_lora(source: str, config: Mapping[str, Any]) -> None:
     begun = config.get("init_lora_weights")
     if begun not in _BEGINNINGS:
         raise RecipeError(
-            f"{source}: init_lora_weights is {begun!r}, which changes the base model too; save it as plain LoRA "
-            "(PEFT: save_pretrained(..., path_initial_model_for_weight_conversion=...))"
+            f"{source}: init_lora_weights is {begun!r}, which changes the base model too; "
+            "save it as plain LoRA (PEFT: save_pretrained(..., path_initial_model_for_weight_conversion=...))"
         )
     for key in sorted(set(config) - _SERVED - {"use_dora"}):
         if config[key]:
