@@ -205,3 +205,29 @@ def test_balance_is_the_ratio_of_shares_within_bounds():
     assert balance(10.0, 10.0, 1e-9, 10.0) == 10.0
     assert balance(1e-9, 10.0, 10.0, 10.0) == 0.1
     assert balance(0.0, 10.0, 1.0, 10.0) == 1.0
+
+
+KEPT = [(name, kept) for name, geometry in GEOMETRIES.items() for kept in geometry.keeps_rank]
+
+
+@pytest.mark.parametrize(("geometry", "name"), KEPT)
+@pytest.mark.parametrize("cost", [0.0, 0.4])
+def test_filtered_factors_are_the_filtered_patch(geometry, name, cost):
+    generator = torch.Generator().manual_seed(11)
+    left, right = torch.randn(OUT, 2, generator=generator), torch.randn(2, IN, generator=generator)
+    given = left.clone(), right.clone()
+    factors = GEOMETRIES[geometry].factors
+    choice = FilterSettings(filter=name, cost=cost)
+    new_left, new_right = factors(left, right, statistics(0), statistics(1), KAPPA, choice)
+    assert (new_left.shape, new_right.shape, new_left.dtype) == (left.shape, right.shape, torch.float64)
+    expected = run(geometry, left.double() @ right.double(), filter=name, cost=cost)
+    torch.testing.assert_close(new_left @ new_right, expected)
+    assert torch.equal(left, given[0])
+    assert torch.equal(right, given[1])
+
+
+def test_a_geometry_with_factors_says_for_which_filters():
+    assert [
+        (n, bool(g.factors)) for n, g in GEOMETRIES.items() if bool(g.factors) != bool(g.keeps_rank)
+    ] == []
+    assert ("kronecker", "separable") in KEPT

@@ -54,6 +54,9 @@ class World:
         data = tiny_data(root / "data.jsonl")
         for name in ("skill", "guard", "second"):
             tiny_statistics(root / f"fisher-{name}", self.base, data, adapter=root / name)
+        for name in ("skill", "guard"):
+            out = root / f"fisher-diagonal-{name}"
+            tiny_statistics(out, self.base, data, kind="diagonal", adapter=root / name)
 
     def entry(self, name: str, **parameters: Any) -> Raw:
         """Return an adapter of the recipe."""
@@ -89,6 +92,7 @@ class World:
 
 def lora(recipe: Raw, out: Path, *options: str) -> Result:
     """Run ``sst-mergekit lora`` on a recipe."""
+    out.parent.mkdir(exist_ok=True)
     path = out.parent / f"{out.name}.yml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return CliRunner().invoke(main, ["lora", str(path), str(out), "--quiet", *options])
@@ -109,7 +113,10 @@ def full_merge(world: World, recipe: Raw, out: Path) -> dict[str, torch.Tensor]:
 
     sst_mergekit.register()
     options = MergeOptions(
-        quiet=True, lora_merge_cache=str(world.root / "cache"), lora_merge_dtype="float32", copy_tokenizer=False
+        quiet=True,
+        lora_merge_cache=str(world.root / "cache"),
+        lora_merge_dtype="float32",
+        copy_tokenizer=False,
     )
     run_merge(MergeConfiguration.model_validate(recipe), str(out), options=options)
     return load_file(next(out.glob("*.safetensors")))
