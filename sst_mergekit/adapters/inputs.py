@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mergekit.common import ModelPath, ModelReference
 
 from sst_mergekit.adapters.methods import METHODS
+from sst_mergekit.adapters.reading import Adapter
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.recipe.checkpoint import is_local
 from sst_mergekit.recipe.parse import Recipe
 
 FULL_MERGE = "'sst-mergekit yaml RECIPE OUT'"
@@ -54,6 +57,22 @@ def base_of(recipe: Recipe) -> ModelReference:
                 f"merge the full weights with {FULL_MERGE}, {EXTRACT}"
             )
     return base
+
+
+def require_one_origin(base: ModelReference, adapters: Sequence[Adapter]) -> None:
+    """Raise RecipeError for an adapter whose configuration names another Hub model than the recipe's base.
+
+    Copies keep the last part of the name (``user/Mistral-7B-v0.1``); local paths prove nothing.
+    """
+    for adapter in adapters:
+        made_for = adapter.config.get("base_model_name_or_path") or ""
+        if is_local(base.model.path) or not made_for or is_local(made_for):
+            continue
+        if made_for.split("/")[-1].lower() != base.model.path.split("/")[-1].lower():
+            raise RecipeError(
+                f"{adapter.source}: was trained on '{made_for}', not on '{base}'; if these are the same, "
+                "write the base's name as base_model_name_or_path into its adapter_config.json"
+            )
 
 
 def _same(one: ModelPath, other: ModelPath) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from sst_mergekit.adapters.card import card
-from sst_mergekit.adapters.inputs import base_of, require_method
+from sst_mergekit.adapters.inputs import base_of, require_method, require_one_origin
 from sst_mergekit.adapters.methods import METHODS, linear_weights
 from sst_mergekit.adapters.pair import Pair
 from sst_mergekit.adapters.plan import Plan, plan
@@ -48,11 +48,12 @@ def merge_adapters(recipe: Recipe, out: Path, options: Options, force: bool = Fa
     adapters = {
         item.reference: read_adapter(item.reference.lora) for item in recipe.inputs if item.reference.lora
     }
+    ordered = [adapters[key] for key in sorted(adapters, key=str)]
+    require_one_origin(base, ordered)
     numbers = plan(recipe.raw, base)
     if recipe.raw["merge_method"] == "linear":
         for weight in numbers.weights:
             linear_weights(weight)  # of weights without an adapter too
-    ordered = [adapters[key] for key in sorted(adapters, key=str)]
     with new_directory(out, force) as directory:
         layers, tensors = _layers(recipe, numbers, adapters, options)
         report = Report(tuple(layers))

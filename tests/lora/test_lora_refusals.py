@@ -143,6 +143,20 @@ def test_forms_of_recipe(world: World, change: Raw, text: str, tmp_path: Path) -
     refused(world.sst() | change, tmp_path / "out", text, "--no-check")
 
 
+def test_adapters_trained_on_another_hub_model(world: World, tmp_path: Path) -> None:
+    recipe, copy = copied(world, tmp_path)
+    config = json.loads((copy / "adapter_config.json").read_text())
+    text = json.dumps(recipe).replace(f"{world.base}", "user/Tiny")
+    recipe = json.loads(text)
+    for name, said in (
+        ("other/Large", "was trained on 'other/Large', not on 'user/Tiny'"),
+        ("b/tiny", "the config.json of"),
+    ):
+        config["base_model_name_or_path"] = name
+        (copy / "adapter_config.json").write_text(json.dumps(config))
+        refused(recipe, tmp_path / "out", said, "--no-check")
+
+
 def test_configuration_of_the_base(world: World, tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     recipe = json.loads(
