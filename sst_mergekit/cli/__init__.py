@@ -16,6 +16,7 @@ COMMANDS = {
     "fisher": ("sst_mergekit.cli.fisher", "Measure Fisher statistics of a model on a data set."),
     "check": ("sst_mergekit.cli.check", "Find faults in a merge recipe before merging."),
     "yaml": ("sst_mergekit.cli.yaml", "Check a recipe, then run mergekit-yaml on it."),
+    "lora": ("sst_mergekit.cli.lora", "Merge LoRA adapters of one base into an adapter."),
     "eval": ("sst_mergekit.cli.eval", "Run lm-eval's own command with our tasks in front."),
     "tasks-path": ("sst_mergekit.cli.tasks_path", "Print the folder for lm_eval --include_path."),
     "demo": ("sst_mergekit.cli.demo", "Train, merge and score tiny models, offline, end to end."),

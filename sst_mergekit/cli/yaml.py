@@ -10,6 +10,7 @@ import click
 
 import sst_mergekit
 from sst_mergekit.cli.check import report
+from sst_mergekit.cli.lora_cache import lora_cache
 from sst_mergekit.errors import SstError
 from sst_mergekit.files import new_directory
 from sst_mergekit.recipe.check import check_recipe
@@ -28,21 +29,24 @@ def command(no_check: bool, force: bool, arguments: tuple[str, ...]) -> None:
 
     Every other option goes to mergekit as it is: 'mergekit-yaml --help' describes them
     (--cuda, --lora-merge-cache DIR, --lora-merge-dtype float32, ...). OUT appears when the merge
-    is complete, and not at all when it fails.
+    is complete, and not at all when it fails. Without --lora-merge-cache, adapters are folded into
+    full models in a temporary directory beside OUT.
     """
     sst_mergekit.register()
     from mergekit.scripts.run_yaml import main
 
     with main.make_context("sst-mergekit yaml", list(arguments)) as context:
         given = context.params
-        if not no_check and report(_check(given)):
-            sys.exit(2)
         out = Path(given["out_path"]).expanduser().absolute()
         try:
-            with new_directory(out, force) as temporary:
-                given["out_path"] = str(temporary)
-                main.invoke(context)
-                _name_card(temporary, out.name)
+            with lora_cache(given["lora_merge_cache"], out) as cache:
+                given["lora_merge_cache"] = cache
+                if not no_check and report(_check(given)):
+                    sys.exit(2)
+                with new_directory(out, force) as temporary:
+                    given["out_path"] = str(temporary)
+                    main.invoke(context)
+                    _name_card(temporary, out.name)
         except Exception as error:
             ours = next((cause for cause in _causes(error) if isinstance(cause, SstError)), None)
             if ours is None or ours is error:
@@ -51,8 +55,7 @@ def command(no_check: bool, force: bool, arguments: tuple[str, ...]) -> None:
 
 
 def _check(given: dict) -> list:
-    cache = given["lora_merge_cache"]
-    return check_recipe(given["config_file"], Path(cache) if cache else None, given["lora_merge_dtype"])
+    return check_recipe(given["config_file"], Path(given["lora_merge_cache"]), given["lora_merge_dtype"])
 
 
 def _name_card(directory: Path, name: str) -> None:

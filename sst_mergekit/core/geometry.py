@@ -11,6 +11,8 @@ from torch import Tensor
 from sst_mergekit.core.settings import FilterSettings
 
 Statistics = Mapping[str, Tensor]
+# (B [d_out, r], A [r, d_in], harm, benign, kappa, settings) -> (L B, A R): the filtered patch B A as factors
+Factors = Callable[[Tensor, Tensor, Statistics, Statistics, float, FilterSettings], tuple[Tensor, Tensor]]
 # (patch [d_out, d_in], harm, benign, balance kappa, settings) -> filtered patch, float64
 Filter = Callable[[Tensor, Statistics, Statistics, float, FilterSettings], Tensor]
 
@@ -49,12 +51,14 @@ class Geometry:
             ``diagonal``, ...
         basis: (harm, benign, kappa, damping) -> the layer's basis.
         closed: filters that it computes without a basis, by name.
+        factors: the filters that are linear on each side, on a patch ``B A`` that is never formed.
     """
 
     name: str
     needs: tuple[str, ...]
     basis: Callable[[Statistics, Statistics, float, float], Basis]
     closed: Mapping[str, Filter] = field(default_factory=dict)
+    factors: Mapping[str, Factors] = field(default_factory=dict)
 
     def scale(self, statistics: Statistics) -> float:
         """Return the mean eigenvalue of this Fisher of a layer; what is done in its basis is in this unit."""

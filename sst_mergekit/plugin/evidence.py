@@ -29,12 +29,14 @@ class Evidence:
     Attributes:
         tensors: statistic -> tensor.
         share: the layer's share of the whole Fisher matrix's trace.
+        shape: (d_out, d_in) of the linear map.
         transposed: the weight is stored [d_in, d_out].
         origin: where it comes from, for messages.
     """
 
     tensors: dict[str, Tensor]
     share: float
+    shape: tuple[int, int]
     transposed: bool
     origin: str
 
@@ -47,7 +49,7 @@ class NoStatistics(Exception):  # noqa: N818 (no error yet: `on_missing` decides
         self.store = store
 
 
-def gather(sources: Sequence[Source], name: str, shape: Sequence[int], geometry: Geometry) -> Evidence:
+def gather(sources: Sequence[Source], name: str, geometry: Geometry) -> Evidence:
     """Return what `sources` know of weight `name`, pooled by their weights.
 
     Several experts' Fisher matrices are summed (see `core.pooling`), and their shares are averaged.
@@ -55,24 +57,30 @@ def gather(sources: Sequence[Source], name: str, shape: Sequence[int], geometry:
     Args:
         sources: at least one with a weight above 0; the others are left out.
         name: of the weight in the checkpoint.
-        shape: of the weight as stored.
         geometry: says which statistics are needed.
 
     Raises:
         NoStatistics: one source knows nothing of the weight.
-        StatisticsError: statistics of another shape, kind or basis.
+        StatisticsError: statistics of unlike shapes, of another kind or basis.
     """
     used = [source for source in sources if source.weight > 0]
     if not used:
         raise StatisticsError(f"{name}: every expert's weight is 0, so nothing prices the patch; raise one")
     if len(used) == 1:
-        return _one(used[0], name, shape, geometry)
+        return _one(used[0], name, geometry)
     total = sum(source.weight for source in used)
-    found = [(source.weight / total, _one(source, name, shape, geometry)) for source in used]
+    found = [(source.weight / total, _one(source, name, geometry)) for source in used]
     first = found[0][1]
+    for _, each in found:
+        if each.shape != first.shape:
+            raise StatisticsError(
+                f"{name}: {list(first.shape)} in {first.origin}, {list(each.shape)} in {each.origin}; "
+                "these experts are of different models"
+            )
     return Evidence(
         tensors=_pool(name, [(weight, each.tensors) for weight, each in found]),
         share=sum(weight * each.share for weight, each in found),
+        shape=first.shape,
         transposed=first.transposed,
         origin=" and ".join(each.origin for _, each in found),
     )
@@ -85,18 +93,12 @@ def _pool(name: str, found: Sequence[tuple[float, dict[str, Tensor]]]) -> dict[s
         raise StatisticsError(f"{name}: {error}") from None
 
 
-def _one(source: Source, name: str, shape: Sequence[int], geometry: Geometry) -> Evidence:
+def _one(source: Source, name: str, geometry: Geometry) -> Evidence:
     store = open_statistics(source.fisher)
     record = store.find(name)
     if record is None:
         raise NoStatistics(store)
-    stored = record.shape[::-1] if record.transposed else record.shape
-    if tuple(shape) != tuple(stored):
-        raise StatisticsError(
-            f"{name}: shape {list(shape)}, but the statistics in {store.source} are of "
-            f"{list(stored)}; they belong to another model or vocabulary"
-        )
     share = store.trace(record, geometry) / (store.total_trace(geometry) or 1.0)
     optional = (GRADIENT,) if GRADIENT in record.tensors else ()
     tensors = store.tensors(record, (*geometry.needs, *optional))
-    return Evidence(tensors, share, record.transposed, store.source)
+    return Evidence(tensors, share, record.shape, record.transposed, store.source)

@@ -8,7 +8,6 @@ from sst_mergekit.core import settings as defaults
 from sst_mergekit.core.filtering import data_free
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.plugin.evidence import Source
 from sst_mergekit.plugin.parameters import (
     Balance,
     Cost,
@@ -26,6 +25,7 @@ from sst_mergekit.plugin.parameters import (
     Weight,
 )
 from sst_mergekit.plugin.patching import PatchFilter
+from sst_mergekit.plugin.roles import cast, sources
 
 
 @merge_method(  # pyright: ignore[reportArgumentType]  (its return type is the union of two protocols)
@@ -62,29 +62,28 @@ def sst(
     """
     if patch == "interpolate" and strength > 1:
         raise RecipeError(f"strength: got {strength:g}, expected 0 to 1 with 'patch: interpolate'")
-    experts = sorted(group.non_base, key=lambda entry: str(entry.id))
-    by_role = _by_role(experts, role)
+    entries = {entry.id: entry for entry in group.non_base}
+    experts = cast({key: role[key] for key in entries})
     settings = FilterSettings(filter, cost, density, score, None, damping, seed)
     patch_filter = PatchFilter(geometry, settings, on_missing, balance == "global", layer_weight, threshold)
     base: torch.Tensor = group.base.tensor  # type: ignore[union-attr]
-    name = group.metadata.name or ""
-    skilled = by_role["utility"]
-    utility = _combined(base, skilled, weight)
+    utility = _combined(base, [entries[key] for key in experts.utility], weight)
     if strength == 0:
         return utility
     start = utility if patch == "interpolate" else base
     total = None
-    for expert in by_role["safety"] or by_role["expert"]:
-        if weight[expert.id] == 0:
+    for key in experts.patched:
+        if weight[key] == 0:
             continue
-        delta = _wide(expert.tensor) - _wide(start)
-        others = skilled or [entry for entry in experts if entry is not expert]
+        delta = _wide(entries[key].tensor) - _wide(start)
+        others = experts.priced_by(key)
         if filter == "data_free":
-            kept = data_free(delta, _wide(_combined(base, others, weight)) - _wide(base), settings)
+            skill = _wide(_combined(base, [entries[other] for other in others], weight)) - _wide(base)
+            kept = data_free(delta, skill, settings)
         else:
-            benign = [Source(_statistics(entry, fisher), weight[entry.id]) for entry in others]
-            kept = patch_filter(name, delta, Source(_statistics(expert, fisher)), benign)
-        kept = weight[expert.id] * kept
+            (harm,) = sources([key], fisher)
+            kept = patch_filter(group.metadata.name or "", delta, harm, sources(others, fisher, weight))
+        kept = weight[key] * kept
         total = kept if total is None else total.add_(kept)
     if total is None or not bool(total.any()):
         return utility
@@ -106,29 +105,3 @@ def _combined(base: torch.Tensor, experts: list[TensorEntry], weight: PerNonBase
     for expert in experts:
         total += weight[expert.id] * (_wide(expert.tensor) - _wide(base))
     return total.to(base.dtype)
-
-
-def _by_role(experts: list[TensorEntry], role: PerNonBase[Role]) -> dict[str, list[TensorEntry]]:
-    """Return the models by role: utility and safety experts, or experts of equal standing."""
-    by_role: dict[str, list[TensorEntry]] = {"utility": [], "safety": [], "expert": []}
-    for entry in experts:
-        by_role[role[entry.id]].append(entry)
-    counts = {name: len(entries) for name, entries in by_role.items()}
-    patched = counts["utility"] >= 1 and counts["safety"] >= 1 and counts["expert"] == 0
-    if not patched and counts["expert"] != len(experts):
-        raise RecipeError(
-            "models: method sst needs at least one 'role: utility' and one 'role: safety', "
-            f"or 'role: expert' for every model; got {counts}"
-        )
-    return by_role
-
-
-def _statistics(entry: TensorEntry, fisher: PerNonBase[str]) -> str:
-    """Return where the statistics of an expert are."""
-    source = fisher[entry.id]
-    if not source:
-        raise RecipeError(
-            f"models: '{entry.id}' has no 'parameters.fisher'; "
-            f"measure it with 'sst-mergekit fisher --model {entry.id}'"
-        )
-    return source

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.core.threshold import Histogram
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.plugin.evidence import Evidence, NoStatistics, Source, gather
+from sst_mergekit.plugin.evidence import NoStatistics, Source, gather
+from sst_mergekit.plugin.layer_filter import LayerFilter
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
 
@@ -54,52 +54,42 @@ class PatchFilter:
         """
         if not bool(patch.any()):
             return patch
-        geometry = GEOMETRIES[self.geometry]
-        try:
-            sides = [gather(side, tensor_name, patch.shape, geometry) for side in ([harm], benign)]
-        except NoStatistics as missing:
-            return self._without_statistics(tensor_name, patch, missing.store)
-        return self._apply(tensor_name, patch, *sides, self._threshold(harm, benign))
-
-    def _without_statistics(self, tensor_name: str, patch: Tensor, store: StatisticsStore) -> Tensor:
-        if self.on_missing == "keep":
+        layer = self.layer(tensor_name, harm, benign)
+        if layer is None:
             return patch.new_zeros(patch.shape)
+        return layer.dense(patch.T).T if layer.transposed else layer.dense(patch)
+
+    def layer(self, tensor_name: str, harm: Source, benign: Sequence[Source]) -> LayerFilter | None:
+        """Return the filter of one layer; None where ``on_missing: keep`` drops its patch.
+
+        Raises:
+            StatisticsError: no statistics for this tensor, or of another kind.
+        """
+        try:
+            made = self._layer(tensor_name, harm, benign)
+        except NoStatistics as missing:
+            return self._without_statistics(tensor_name, missing.store)
+        if self.threshold == "layer" or self.settings.filter != "hard":
+            return made
+        threshold = _global_threshold(dataclasses.replace(self, layer_weight=1.0), harm, tuple(benign))
+        return dataclasses.replace(made, settings=dataclasses.replace(made.settings, threshold=threshold))
+
+    def _layer(self, tensor_name: str, harm: Source, benign: Sequence[Source]) -> LayerFilter:
+        geometry = GEOMETRIES[self.geometry]
+        sides = [gather(side, tensor_name, geometry) for side in ([harm], benign)]
+        kappa = balance(sides[0].share, 1.0, sides[1].share, 1.0) if self.balanced else 1.0
+        seed = zlib.crc32(f"{self.settings.seed} {tensor_name}".encode())  # the tensor's own, in any process
+        settings = dataclasses.replace(self.settings, seed=seed)
+        return LayerFilter(tensor_name, geometry, settings, *sides, kappa * self.layer_weight)
+
+    def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
+        if self.on_missing == "keep":
+            return
         why = store.manifest.skipped.get(tensor_name, "not a measured linear layer")
         raise StatisticsError(
             f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
             "set 'on_missing: keep' to keep the utility expert's weights there"
         )
-
-    def _apply(
-        self, tensor_name: str, patch: Tensor, harm: Evidence, benign: Evidence, threshold: float | None
-    ) -> Tensor:
-        seed = zlib.crc32(f"{self.settings.seed} {tensor_name}".encode())  # the tensor's own, in any process
-        settings = dataclasses.replace(self.settings, seed=seed, threshold=threshold)
-        oriented = patch.T if harm.transposed else patch
-        try:
-            result = filter_patch(
-                GEOMETRIES[self.geometry],
-                oriented,
-                {name: tensor.to(patch.device) for name, tensor in harm.tensors.items()},
-                {name: tensor.to(patch.device) for name, tensor in benign.tensors.items()},
-                self._kappa(harm, benign),
-                settings,
-            )
-        except ValueError as error:
-            raise StatisticsError(
-                f"{tensor_name}: {error} (statistics: {harm.origin}, {benign.origin})"
-            ) from None
-        return result.T if harm.transposed else result
-
-    def _kappa(self, harm: Evidence, benign: Evidence) -> float:
-        kappa = balance(harm.share, 1.0, benign.share, 1.0) if self.balanced else 1.0
-        return kappa * self.layer_weight
-
-    def _threshold(self, harm: Source, benign: Sequence[Source]) -> float | None:
-        if self.threshold == "layer" or self.settings.filter != "hard":
-            return None
-        bare = dataclasses.replace(self, layer_weight=1.0)
-        return _global_threshold(bare, harm, tuple(benign))
 
 
 @functools.lru_cache(maxsize=64)
@@ -111,12 +101,10 @@ def _global_threshold(chosen: PatchFilter, harm: Source, benign: tuple[Source, .
     geometry = GEOMETRIES[chosen.geometry]
     histogram = Histogram()
     for name, record in open_statistics(harm.fisher).manifest.layers.items():
-        shape = record.shape[::-1] if record.transposed else record.shape
         try:
-            sides = [gather(side, name, shape, geometry) for side in ([harm], benign)]
+            layer = chosen._layer(name, harm, benign)
         except NoStatistics:
             continue
-        kappa = chosen._kappa(*sides)
-        basis = geometry.basis(sides[0].tensors, sides[1].tensors, kappa, chosen.settings.damping)
+        basis = geometry.basis(layer.harm.tensors, layer.benign.tensors, layer.kappa, chosen.settings.damping)
         histogram.add(basis.sides, record.shape[0] if geometry.needs == ("input",) else 1)
     return histogram.threshold(chosen.settings.density)

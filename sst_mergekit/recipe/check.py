@@ -31,6 +31,14 @@ OF_SST: tuple[Rule, ...] = (
     *origin_rules.RULES,
     *coverage_rules.RULES,
 )
+# What does not concern adapters merged into an adapter: no base weights are read, nothing is folded.
+OF_FULL_MERGE: tuple[Rule, ...] = (
+    model_rules.models_there,
+    model_rules.cache_for_adapters,
+    model_rules.usable_cache,
+    model_rules.names_sent_to_the_hub,
+    model_rules.precise_dtype,
+)
 
 
 def check_recipe(
@@ -50,10 +58,12 @@ def check_recipe(
     return check(recipe)
 
 
-def check(recipe: Recipe) -> list[Fault]:
-    """Return every fault and warning of a recipe that is read already."""
+def check(recipe: Recipe, to_adapter: bool = False) -> list[Fault]:
+    """Return every fault and warning of a recipe read already, of the rules that concern its merge."""
     of_method = OF_SST if recipe.raw.get("merge_method") == sst_rules.METHOD else ()
-    found = dict.fromkeys(fault for rule in (*GENERAL, *of_method) for fault in rule(recipe))
+    left_out = OF_FULL_MERGE if to_adapter else ()
+    rules = [rule for rule in (*GENERAL, *of_method) if rule not in left_out]
+    found = dict.fromkeys(fault for rule in rules for fault in rule(recipe))
     if all(fault.warning for fault in found):
         found |= dict.fromkeys(_refused_by_mergekit(recipe))
     return list(found)

@@ -81,12 +81,15 @@ def adapters_fit(recipe: Recipe) -> Iterator[Fault]:
 
 
 def cache_for_adapters(recipe: Recipe) -> Iterator[Fault]:
-    """Yield adapters without --lora-merge-cache, into which mergekit folds them."""
+    """Yield a warning for adapters without --lora-merge-cache, which mergekit-yaml folds them into.
+
+    ``sst-mergekit yaml`` makes a cache of its own.
+    """
     keys = [key for reference, key in recipe.references().items() if reference.lora]
     if keys and recipe.lora_merge_cache is None:
-        where = first_and_count(keys)
+        what = "adapters are folded into a cache; give --lora-merge-cache DIR, here and to mergekit-yaml"
         yield Fault(
-            where, "adapters are folded into a cache; give --lora-merge-cache DIR, here and to mergekit"
+            first_and_count(keys), f"{what} ('sst-mergekit yaml' makes a temporary one)", warning=True
         )
 
 

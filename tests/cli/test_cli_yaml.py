@@ -9,6 +9,7 @@ import mergekit.scripts.run_yaml as run_yaml
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from mergekit.options import MergeOptions
 from safetensors.torch import load_file
 
 from sst_mergekit.cli import main
@@ -56,9 +57,32 @@ def test_faulty_recipe_is_not_merged(project: Path) -> None:
     assert (project / "out" / "model.safetensors").exists()
 
 
-def test_cache_given_to_mergekit_is_known_to_the_check(project: Path) -> None:
-    assert "give --lora-merge-cache" in merge("lora.yml", "out").stderr
-    assert merge("lora.yml", "out", "--lora-merge-cache=cache").exit_code == 0
+def test_adapters_are_folded_into_a_temporary_cache(project: Path) -> None:
+    before = {path.name for path in project.iterdir()}
+    result = merge("lora.yml", "out")
+    assert result.exit_code == 0, result.output
+    assert "--lora-merge-cache" not in result.stderr
+    assert {path.name for path in project.iterdir()} - before == {"out"}
+    assert merge("lora.yml", "kept", "--lora-merge-cache=cache").exit_code == 0
+    assert any((project / "cache").iterdir())
+    for name in ("model.safetensors", "config.json"):
+        assert (project / "out" / name).read_bytes() == (project / "kept" / name).read_bytes()
+    assert merge("lora.yml", "again").exit_code == 0  # nothing refers to the cache that is gone
+
+
+def test_failed_merge_leaves_no_temporary_cache(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folded = []
+
+    def fail(*_: object, options: MergeOptions, **__: object) -> None:
+        cache = Path(options.lora_merge_cache or "")
+        cache.mkdir()
+        folded.append(cache)
+        raise StatisticsError("too late")
+
+    monkeypatch.setattr(run_yaml, "run_merge", fail)
+    assert merge("lora.yml", "out").exit_code == 2
+    assert folded[0].parent == project
+    assert nothing_new(project)
 
 
 def test_full_output_directory_needs_force(project: Path) -> None:

@@ -291,3 +291,26 @@ def test_harm_and_benign_must_share_their_axes(geometry, text):
     other = statistics(1) | {"left": axes()["left"].flip(1)}
     with pytest.raises(ValueError, match=text):
         filter_patch(GEOMETRIES[geometry], patch(), statistics(0), other, 1.0, DEFAULTS)
+
+
+KEPT = [(name, kept) for name, geometry in GEOMETRIES.items() for kept in geometry.factors]
+
+
+@pytest.mark.parametrize(("geometry", "name"), KEPT)
+@pytest.mark.parametrize("cost", [0.0, 0.4])
+def test_filtered_factors_are_the_filtered_patch(geometry, name, cost):
+    generator = torch.Generator().manual_seed(11)
+    left, right = torch.randn(OUT, 2, generator=generator), torch.randn(2, IN, generator=generator)
+    given = left.clone(), right.clone()
+    factors = GEOMETRIES[geometry].factors[name]
+    choice = FilterSettings(filter=name, cost=cost)
+    new_left, new_right = factors(left, right, statistics(0), statistics(1), KAPPA, choice)
+    assert (new_left.shape, new_right.shape, new_left.dtype) == (left.shape, right.shape, torch.float64)
+    expected = run(geometry, left.double() @ right.double(), filter=name, cost=cost)
+    torch.testing.assert_close(new_left @ new_right, expected)
+    assert torch.equal(left, given[0])
+    assert torch.equal(right, given[1])
+
+
+def test_the_default_filter_works_on_factors():
+    assert ("kronecker", "separable") in KEPT

@@ -35,4 +35,22 @@ def one_sided(
     return shrink(*pair, patch.to(torch.float64).T, settings.cost / kappa).T
 
 
-ACTIVATION = Geometry("activation", ("input",), basis, {"separable": one_sided, "soft": one_sided})
+def one_sided_factors(
+    left: Tensor,
+    right: Tensor,
+    harm: Statistics,
+    benign: Statistics,
+    kappa: float,
+    settings: FilterSettings,
+) -> tuple[Tensor, Tensor]:
+    """Return ``(B, A R)``, float64: the filtered patch B A, from B [d_out, r] and A [r, d_in]."""
+    return left.to(torch.float64), one_sided(right, harm, benign, kappa, settings)
+
+
+ACTIVATION = Geometry(
+    "activation",
+    ("input",),
+    basis,
+    {"separable": one_sided, "soft": one_sided},
+    {"separable": one_sided_factors, "soft": one_sided_factors},
+)

@@ -65,4 +65,21 @@ def separable(
     return shrink(*right, half.T, cost).T
 
 
-KRONECKER = Geometry("kronecker", ("input", "output"), basis, {"separable": separable})
+def separable_factors(
+    left: Tensor,
+    right: Tensor,
+    harm: Statistics,
+    benign: Statistics,
+    kappa: float,
+    settings: FilterSettings,
+) -> tuple[Tensor, Tensor]:
+    """Return ``(L B, A R)``, float64: `separable` on the patch B A, from B [d_out, r] and A [r, d_in]."""
+    outputs, inputs = factors(harm, benign, settings.damping)
+    cost = math.sqrt(settings.cost / kappa)
+    left, right = left.to(torch.float64), right.to(torch.float64)
+    return shrink(*outputs, left, cost), shrink(*inputs, right.T, cost).T
+
+
+KRONECKER = Geometry(
+    "kronecker", ("input", "output"), basis, {"separable": separable}, {"separable": separable_factors}
+)

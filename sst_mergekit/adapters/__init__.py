@@ -1,0 +1,1 @@
+"""Adapters in, adapter out: merging LoRA adapters of one base without its weights."""
