@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from lora_world import World, changes, configuration, full_merge, made, make_adapter
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from test_lora_equals_full import PAIR, assert_same_weights
 from tiny import tiny_data, tiny_statistics, tiny_tokenizer
 
@@ -102,7 +103,6 @@ def test_factors_are_float32_or_the_recipes_out_dtype(world: World, tmp_path: Pa
 
 
 def test_on_missing_keep_leaves_the_utility_experts_layers(world: World, tmp_path: Path) -> None:
-    import json
 
     fisher = Path(shutil.copytree(world.root / "fisher-guard", tmp_path / "fisher"))
     body = json.loads((fisher / "manifest.json").read_text())
@@ -125,3 +125,25 @@ def test_a_layer_that_is_not_changed_is_left_out(world: World, tmp_path: Path) -
     assert got.keys() == expected.keys()
     for name, change in got.items():
         torch.testing.assert_close(change, expected[name])
+
+
+def test_a_layer_that_was_never_trained_is_left_out_and_needs_no_statistics(
+    world: World, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(world.root / "guard", tmp_path / "copy"))
+    tensors = load_file(copy / FILES[2])
+    gone = "model.layers.0.self_attn.v_proj"
+    tensors[f"base_model.model.{gone}.lora_B.weight"].zero_()
+    save_file(tensors, copy / FILES[2])
+    recipe = world.weighted("task_arithmetic", {"skill": 1.0, "guard": 1.0})
+    recipe["models"][1]["model"] = f"{world.base}+{copy}"
+    assert f"{gone}.weight" not in changes(made(recipe, tmp_path / "out"), world.base)
+    fisher = Path(shutil.copytree(world.root / "fisher-guard", tmp_path / "fisher"))
+    body = json.loads((fisher / "manifest.json").read_text())
+    del body["layers"][f"{gone}.weight"]
+    (fisher / "manifest.json").write_text(json.dumps(body))
+    recipe = world.sst()
+    recipe["models"][1]["model"] = f"{world.base}+{copy}"
+    recipe["models"][1]["parameters"]["fisher"] = str(fisher)
+    adapter = made(recipe, tmp_path / "sst", "--no-check")
+    assert_same_weights(world, adapter, full_merge(world, recipe, tmp_path / "full"))
