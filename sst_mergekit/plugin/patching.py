@@ -70,12 +70,7 @@ class PatchFilter:
         read = []
         traces = []
         for store, record in zip(stores, records, strict=True):
-            stored = record.shape[::-1] if record.transposed else record.shape
-            if tuple(patch.shape) != tuple(stored):
-                raise StatisticsError(
-                    f"{tensor_name}: shape {list(patch.shape)}, but the statistics in {store.source} are of "
-                    f"{list(stored)}; they belong to another model or vocabulary"
-                )
+            check_shape(tensor_name, patch, store, record)
             traces += [store.trace(record, geometry), store.total_trace(geometry)]
             read.append(store.tensors(record, geometry.needs, device))
         harm, benign = read
@@ -91,5 +86,19 @@ class PatchFilter:
 
     def _seeded(self, tensor_name: str) -> FilterSettings:
         """Return the settings with a seed of this tensor's own, the same in every process."""
-        seed = zlib.crc32(f"{self.settings.seed} {tensor_name}".encode())
-        return dataclasses.replace(self.settings, seed=seed)
+        return dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
+
+
+def check_shape(tensor_name: str, tensor: Tensor, store: StatisticsStore, record: LayerRecord) -> None:
+    """Raise StatisticsError unless a weight, as it is stored, has the shape of its statistics."""
+    stored = record.shape[::-1] if record.transposed else record.shape
+    if tuple(tensor.shape) != tuple(stored):
+        raise StatisticsError(
+            f"{tensor_name}: shape {list(tensor.shape)}, but the statistics in {store.source} are of "
+            f"{list(stored)}; they belong to another model or vocabulary"
+        )
+
+
+def seed_of(seed: int, *names: str) -> int:
+    """Return a seed of a tensor's own, from the recipe's, the same in every process."""
+    return zlib.crc32(" ".join((str(seed), *names)).encode())

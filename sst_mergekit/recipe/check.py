@@ -13,6 +13,7 @@ from sst_mergekit.recipe import (
     model_rules,
     origin_rules,
     parameter_rules,
+    rival_rules,
     rules,
     sst_rules,
     statistics_rules,
@@ -31,6 +32,7 @@ OF_SST: tuple[Rule, ...] = (
     *origin_rules.RULES,
     *coverage_rules.RULES,
 )
+OF_METHOD = dict.fromkeys(rival_rules.METHODS, rival_rules.RULES) | {sst_rules.METHOD: OF_SST}
 
 
 def check_recipe(
@@ -52,7 +54,7 @@ def check_recipe(
 
 def check(recipe: Recipe) -> list[Fault]:
     """Return every fault and warning of a recipe that is read already."""
-    of_method = OF_SST if recipe.raw.get("merge_method") == sst_rules.METHOD else ()
+    of_method = OF_METHOD.get(str(recipe.raw.get("merge_method")), ())
     found = dict.fromkeys(fault for rule in (*GENERAL, *of_method) for fault in rule(recipe))
     if all(fault.warning for fault in found):
         found |= dict.fromkeys(_refused_by_mergekit(recipe))
