@@ -8,10 +8,11 @@ __version__ = "0.1.0"
 
 
 def register() -> None:
-    """Make mergekit know ``merge_method: sst`` in this process; calling twice is harmless."""
-    from sst_mergekit.plugin.registration import register_method
+    """Make mergekit know ``merge_method: sst`` and its rivals here; calling twice is harmless."""
+    from sst_mergekit.plugin.registration import register_method, register_rivals
 
     register_method()
+    register_rivals()
 
 
 __all__ = ["__version__", "register"]

@@ -1,9 +1,9 @@
-"""The start-up hook: when mergekit loads its registry of merge methods, ours is added to it.
+"""The start-up hook: when mergekit loads its registry of merge methods, ours are added.
 
 ``sst_mergekit.pth`` (and ``.start``, PEP 829) call :func:`install` each time Python starts,
 so this file imports nothing that a bare interpreter has not loaded already. mergekit has no
 plugin entry point; the finder below is passive until ``mergekit.merge_methods.registry`` is
-imported, lets the real module run, and then registers ``sst``.
+imported, lets the real module run, and then registers ``sst`` and its rivals.
 """
 
 import os
@@ -21,14 +21,16 @@ PLUGIN = "sst_mergekit.plugin"
 
 
 def register_or_say_why() -> None:
-    """Register ``sst``, or print one line when that fails: mergekit must go on."""
-    try:
-        from sst_mergekit.plugin.registration import register_method
+    """Register ``sst`` and its rivals, or print one line for what fails: mergekit must go on."""
+    parts = (("register_method", "merge method 'sst' is"), ("register_rivals", "rival merge methods are"))
+    for function, what in parts:
+        try:
+            from sst_mergekit.plugin import registration
 
-        register_method()
-    except Exception as error:  # noqa: BLE001 (whatever is wrong with us, mergekit's methods must work)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"sst-mergekit: merge method 'sst' is not available: {reason}", file=sys.stderr)
+            getattr(registration, function)()
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with us, mergekit's methods must work)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"sst-mergekit: {what} not available: {reason}", file=sys.stderr)
 
 
 def load_registry() -> None:

@@ -12,7 +12,8 @@ ALLOWED = {
     "core": set(),
     "statistics": {"core"},
     "recipe": {"core", "statistics", "plugin"},
-    "plugin": {"core", "statistics"},
+    "rivals": {"core"},
+    "plugin": {"core", "statistics", "rivals"},
     "evaluation": set(),
     "demo": {"core", "statistics", "evaluation", "plugin"},
     "adapters": {"core", "statistics", "recipe", "plugin"},
@@ -45,7 +46,9 @@ def test_every_folder_has_its_place():
 
 
 def test_the_core_needs_no_host():
-    code = "import sys, sst_mergekit.core.geometries; print(sorted(m.split('.')[0] for m in sys.modules))"
+    ours = ["core.geometries", *(f"rivals.{path.stem}" for path in (PACKAGE / "rivals").glob("[a-z]*.py"))]
+    imports = ", ".join(f"sst_mergekit.{name}" for name in ours)
+    code = f"import sys, {imports}; print(sorted(m.split('.')[0] for m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for host in ("mergekit", "lm_eval", "transformers", "peft", "datasets"):
         assert f"'{host}'" not in loaded

@@ -145,8 +145,8 @@ THEN = (
 def program(name: str, sketch: Sketch) -> Program:
     """Returns the function `name` that does the steps of `sketch` one after the other.
 
-    >>> program("solve", ((0, 3), (2, 2))).body
-    '    return (x + 3) * 2\n'
+    >>> program("solve", ((0, 3), (2, 2))).body.strip()
+    'return (x + 3) * 2'
     """
     (first, number), *rest = sketch
     words, formula = STEPS[first]

@@ -13,6 +13,7 @@ from sst_mergekit.core.geometry import Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.plugin.evidence import Evidence
+from sst_mergekit.plugin.shapes import require_shape
 
 Result = TypeVar("Result")
 
@@ -65,12 +66,7 @@ class LayerFilter:
 
     def _run(self, function: Callable[..., Result], patch: Tensor, shape: tuple[int, ...]) -> Result:
         for side in (self.harm, self.benign):
-            if shape != tuple(side.shape):
-                got, known = (list(s[::-1] if side.transposed else s) for s in (shape, side.shape))
-                raise StatisticsError(
-                    f"{self.tensor_name}: shape {got}, but the statistics in {side.origin} are of "
-                    f"{known}; they belong to another model or vocabulary"
-                )
+            require_shape(self.tensor_name, shape, side.shape, side.transposed, side.origin)
         harm, benign = self._tensors(self.harm, patch), self._tensors(self.benign, patch)
         try:
             return function(harm, benign, self.kappa, self.settings)

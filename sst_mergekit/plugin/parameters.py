@@ -19,7 +19,9 @@ PATCHES = ("add", "interpolate")
 ON_MISSING = ("error", "keep")
 
 
-def _choice(name: str, allowed: tuple[str, ...]) -> AfterValidator:
+def choice(name: str, allowed: tuple[str, ...]) -> AfterValidator:
+    """Return a validator that takes one of the allowed words."""
+
     def check(value: str) -> str:
         if value not in allowed:
             raise ValueError(f"{name}: got '{value}'{closest(value, allowed)}; allowed: {', '.join(allowed)}")
@@ -28,7 +30,9 @@ def _choice(name: str, allowed: tuple[str, ...]) -> AfterValidator:
     return AfterValidator(check)
 
 
-def _number(name: str, expected: str, test: Callable[[float], bool]) -> AfterValidator:
+def number(name: str, expected: str, test: Callable[[float], bool]) -> AfterValidator:
+    """Return a validator that takes finite numbers that pass a test."""
+
     def check(value: float) -> float:
         if not (math.isfinite(value) and test(value)):
             raise ValueError(f"{name}: got {value:g}, expected {expected}")
@@ -37,17 +41,17 @@ def _number(name: str, expected: str, test: Callable[[float], bool]) -> AfterVal
     return AfterValidator(check)
 
 
-Role = Annotated[str, _choice("role", ROLES)]
-GeometryName = Annotated[str, _choice("geometry", tuple(GEOMETRIES))]
-FilterName = Annotated[str, _choice("filter", FILTERS)]
-Score = Annotated[str, _choice("score", SCORES)]
-Threshold = Annotated[str, _choice("threshold", THRESHOLDS)]
-Balance = Annotated[str, _choice("balance", BALANCES)]
-Patch = Annotated[str, _choice("patch", PATCHES)]
-OnMissing = Annotated[str, _choice("on_missing", ON_MISSING)]
-Strength = Annotated[float, _number("strength", "a number >= 0", lambda x: x >= 0)]
-Cost = Annotated[float, _number("cost", "a number >= 0", lambda x: x >= 0)]
-Damping = Annotated[float, _number("damping", "a number >= 0", lambda x: x >= 0)]
-Weight = Annotated[float, _number("weight", "a number >= 0", lambda x: x >= 0)]
-LayerWeight = Annotated[float, _number("layer_weight", "a number > 0", lambda x: x > 0)]
-Density = Annotated[float, _number("density", "a share in (0, 1]", lambda x: 0 < x <= 1)]
+Role = Annotated[str, choice("role", ROLES)]
+GeometryName = Annotated[str, choice("geometry", tuple(GEOMETRIES))]
+FilterName = Annotated[str, choice("filter", FILTERS)]
+Score = Annotated[str, choice("score", SCORES)]
+Threshold = Annotated[str, choice("threshold", THRESHOLDS)]
+Balance = Annotated[str, choice("balance", BALANCES)]
+Patch = Annotated[str, choice("patch", PATCHES)]
+OnMissing = Annotated[str, choice("on_missing", ON_MISSING)]
+Strength = Annotated[float, number("strength", "a number >= 0", lambda x: x >= 0)]
+Cost = Annotated[float, number("cost", "a number >= 0", lambda x: x >= 0)]
+Damping = Annotated[float, number("damping", "a number >= 0", lambda x: x >= 0)]
+Weight = Annotated[float, number("weight", "a number >= 0", lambda x: x >= 0)]
+LayerWeight = Annotated[float, number("layer_weight", "a number > 0", lambda x: x > 0)]
+Density = Annotated[float, number("density", "a share in (0, 1]", lambda x: 0 < x <= 1)]

@@ -78,8 +78,7 @@ class PatchFilter:
         geometry = GEOMETRIES[self.geometry]
         sides = [gather(side, tensor_name, geometry) for side in ([harm], benign)]
         kappa = balance(sides[0].share, 1.0, sides[1].share, 1.0) if self.balanced else 1.0
-        seed = zlib.crc32(f"{self.settings.seed} {tensor_name}".encode())  # the tensor's own, in any process
-        settings = dataclasses.replace(self.settings, seed=seed)
+        settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
         return LayerFilter(tensor_name, geometry, settings, *sides, kappa * self.layer_weight)
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
@@ -90,6 +89,11 @@ class PatchFilter:
             f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
             "set 'on_missing: keep' to keep the utility expert's weights there"
         )
+
+
+def seed_of(seed: int, *names: str) -> int:
+    """Return a seed of a tensor's own, from the recipe's, the same in every process."""
+    return zlib.crc32(" ".join((str(seed), *names)).encode())
 
 
 @functools.lru_cache(maxsize=64)

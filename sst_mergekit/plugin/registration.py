@@ -1,17 +1,39 @@
-"""Make mergekit know ``merge_method: sst`` in this process."""
+"""Make mergekit know ``merge_method: sst`` and its rivals in this process."""
 
 from __future__ import annotations
 
 
 def register_method() -> None:
-    """Add our method to mergekit's registry, unless it is there already.
+    """Add ``sst`` to mergekit's registry, unless it is there already.
 
     Raises:
         ValueError: a method of another package has taken the name.
     """
-    from mergekit.merge_methods import registry
-
     from sst_mergekit.plugin.method import sst
 
-    if not any(method is sst for method in registry.registered_methods()):
-        registry.register(sst)  # pyright: ignore[reportArgumentType] (the decorator's type is too wide)
+    _register(sst)
+
+
+def register_rivals() -> None:
+    """Add the methods of other papers, unless they are there already.
+
+    Raises:
+        ValueError: a method of another package has taken a name; the others are registered all the same.
+    """
+    from sst_mergekit.plugin.rivals import RIVALS
+
+    taken = []
+    for method in RIVALS:
+        try:
+            _register(method)
+        except ValueError as error:
+            taken.append(str(error))
+    if taken:
+        raise ValueError("; ".join(taken))
+
+
+def _register(method: object) -> None:
+    from mergekit.merge_methods import registry
+
+    if not any(known is method for known in registry.registered_methods()):
+        registry.register(method)  # pyright: ignore[reportArgumentType] (the decorator's type is too wide)

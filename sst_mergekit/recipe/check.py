@@ -13,6 +13,7 @@ from sst_mergekit.recipe import (
     model_rules,
     origin_rules,
     parameter_rules,
+    rival_rules,
     rules,
     sst_rules,
     statistics_rules,
@@ -39,6 +40,7 @@ OF_FULL_MERGE: tuple[Rule, ...] = (
     model_rules.names_sent_to_the_hub,
     model_rules.precise_dtype,
 )
+OF_METHOD = dict.fromkeys(rival_rules.METHODS, rival_rules.RULES) | {sst_rules.METHOD: OF_SST}
 
 
 def check_recipe(
@@ -60,7 +62,7 @@ def check_recipe(
 
 def check(recipe: Recipe, to_adapter: bool = False) -> list[Fault]:
     """Return every fault and warning of a recipe read already, of the rules that concern its merge."""
-    of_method = OF_SST if recipe.raw.get("merge_method") == sst_rules.METHOD else ()
+    of_method = OF_METHOD.get(str(recipe.raw.get("merge_method")), ())
     left_out = OF_FULL_MERGE if to_adapter else ()
     rules = [rule for rule in (*GENERAL, *of_method) if rule not in left_out]
     found = dict.fromkeys(fault for rule in rules for fault in rule(recipe))

@@ -52,19 +52,22 @@ def statistics_readable(recipe: Recipe) -> Iterator[Fault]:
     """Yield statistics that are not there, or whose manifest or files are missing or damaged."""
     for item in experts(recipe):
         source = text(item, "fisher")
-        directory = _directory(source) if source else None
-        key = fisher_key(item)
-        if source and directory is None and is_local(source):
-            yield Fault(
-                key, f"'{source}': no such directory; make it with 'sst-mergekit fisher --out {source}'"
-            )
-        elif source and directory is None:
-            yield Fault(key, f"'{source}' is not on this machine yet, so it is not checked", warning=True)
-        elif source and directory:
-            try:
-                yield from _incomplete(key, StatisticsStore(directory, source))
-            except (StatisticsError, RecipeError) as error:
-                yield Fault(key, str(error))
+        if source:
+            yield from local_statistics(fisher_key(item), source)
+
+
+def local_statistics(key: str, source: str) -> Iterator[Fault]:
+    """Yield what is wrong with the statistics that a recipe names at ``key``."""
+    directory = _directory(source)
+    if directory is None and is_local(source):
+        yield Fault(key, f"'{source}': no such directory; make it with 'sst-mergekit fisher --out {source}'")
+    elif directory is None:
+        yield Fault(key, f"'{source}' is not on this machine yet, so it is not checked", warning=True)
+    else:
+        try:
+            yield from _incomplete(key, StatisticsStore(directory, source))
+        except (StatisticsError, RecipeError) as error:
+            yield Fault(key, str(error))
 
 
 def _incomplete(key: str, store: StatisticsStore) -> Iterator[Fault]:

@@ -56,15 +56,16 @@ def joint_basis(harm: str, benign: str, damping: float) -> dict[str, Axes]:
     return found
 
 
-def patch_axes(patches: Iterable[tuple[str, Tensor]], rank: int) -> Mapping[str, Axes]:
+def patch_axes(patches: Iterable[tuple[str, Tensor, bool]], rank: int) -> Mapping[str, Axes]:
     """Return each layer's singular coordinates of a patch, as many as it has up to `rank`, in float32.
 
     Args:
-        patches: (weight's name, D [d_out, d_in]), one at a time; zero patches are left out.
+        patches: (weight's name, D, whether D is as the checkpoint stores it, not [d_out, d_in]), one at a
+            time; zero patches are left out.
         rank: the most directions a layer.
     """
     found = {}
-    for name, patch in patches:
+    for name, patch, stored in patches:
         u, s, vh = torch.linalg.svd(patch.to(torch.float64), full_matrices=False)
         if float(s[0]) == 0:
             continue
@@ -72,5 +73,6 @@ def patch_axes(patches: Iterable[tuple[str, Tensor]], rank: int) -> Mapping[str,
         count = min(rank, int((s > tiny).sum()))
         left, right = u[:, :count].to(torch.float32), vh[:count].T.contiguous().to(torch.float32)
         core = left.double().T @ patch.to(torch.float64) @ right.double()
-        found[name] = Axes(left.contiguous(), right, {"core": core.flatten().to(torch.float32)})
+        core = core.flatten().to(torch.float32)
+        found[name] = Axes(left.contiguous(), right, core, stored)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -101,9 +102,9 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
             skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
             owner = _reowned(owner, axes)
         layers = [layer for layer in layers if layer.name in owner]
+        form = _oriented(options.form, layers)
         sums: dict[str, Kind] = {
-            layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name, options.form)
-            for layer in layers
+            layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name, form) for layer in layers
         }
         generator = torch.Generator(device=options.device).manual_seed(options.seed)
         tokens = 0
@@ -116,6 +117,16 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
     means = {name: kind.means(counts) for name, kind in sums.items()}
     _require_finite(means)
     return Collected(layers, means, owner, skipped, counts, size)
+
+
+def _oriented(form: Form, layers: list[Layer]) -> Form:
+    """Return the form with each layer's axes as its linear map has them."""
+    if form.axes is None:
+        return form
+    axes = {
+        layer.name: form.axes[layer.name].of(layer.transposed) for layer in layers if layer.name in form.axes
+    }
+    return dataclasses.replace(form, axes=axes)
 
 
 def _reowned(owner: dict[str, str], kept: Mapping[str, Axes]) -> dict[str, str]:

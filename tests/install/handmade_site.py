@@ -86,4 +86,5 @@ def with_small_mergekit(folder: Path) -> Site:
     site.write("mergekit/merge_methods/registry.py", MERGEKIT)
     site.write("sst_mergekit/plugin/method.py", METHOD)
     site.write("sst_mergekit/plugin/parameters.py", PARAMETERS)
+    site.write("sst_mergekit/plugin/rivals/__init__.py", "RIVALS = ()")
     return site

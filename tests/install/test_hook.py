@@ -81,6 +81,30 @@ def test_a_broken_plugin_costs_one_line(site: Site, method: str, reason: str) ->
     assert site.python(SHOW) == ("linear", UNAVAILABLE + reason)
 
 
+@pytest.mark.parametrize(
+    ("rivals", "names", "reason"),
+    [
+        ("import no_such_library", "linear sst", "ModuleNotFoundError: No module named 'no_such_library'"),
+        (
+            "from mergekit.merge_methods.registry import Method\nRIVALS = Method('sst'), Method('led')",
+            "led linear sst",
+            "ValueError: Merge method 'sst' is already registered",
+        ),
+    ],
+)
+def test_broken_rivals_cost_one_line_and_not_sst(site: Site, rivals: str, names: str, reason: str) -> None:
+    site.write("sst_mergekit/plugin/rivals/__init__.py", rivals)
+    said = f"sst-mergekit: rival merge methods are not available: {reason}"
+    assert site.python(SHOW) == (names, said)
+
+
+def test_a_broken_method_costs_sst_alone(site: Site) -> None:
+    site.write("sst_mergekit/plugin/method.py", "raise OSError('broken')")
+    led = "from mergekit.merge_methods.registry import Method\nRIVALS = (Method('led'),)"
+    site.write("sst_mergekit/plugin/rivals/__init__.py", led)
+    assert site.python(SHOW) == ("led linear", UNAVAILABLE + "OSError: broken")
+
+
 def test_a_name_taken_by_another_package_is_not_ours(site: Site) -> None:
     site.write(
         "other.py", "from mergekit.merge_methods import registry; registry.register(registry.Method('sst'))"

@@ -22,11 +22,14 @@ from safetensors import safe_open
 from sst_mergekit.cli.check import command as check_command
 from sst_mergekit.cli.fisher import command as fisher_command
 from sst_mergekit.plugin.method import sst
+from sst_mergekit.plugin.rivals import RIVALS
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.resources import recipes_path
 
 ROOT = recipes_path()
-RECIPES = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.yml"))
+ALL = sorted(str(path.relative_to(ROOT)) for path in ROOT.rglob("*.yml"))
+RECIPES = [name for name in ALL if not name.startswith("rivals/")]
+OF_RIVALS = [name for name in ALL if name.startswith("rivals/")]
 OF_SST = [name for name in RECIPES if name.endswith("sst.yml")]
 MODELS = {
     "mistral-7b": "mistralai/Mistral-7B-v0.1",
@@ -66,6 +69,54 @@ def test_check_finds_missing_experts_and_nothing_else(
     faults = check_recipe(ROOT / name, tmp_path / "cache", "float32")
     assert len(faults) == (4 if name in OF_SST else 2)
     assert all(re.search(r"'\./(experts|fisher)/.*': no such directory", str(fault)) for fault in faults)
+
+
+def test_a_recipe_for_each_rival() -> None:
+    assert sorted(f"rivals/{method.spec.name}.yml" for method in RIVALS) == OF_RIVALS
+
+
+@pytest.mark.parametrize("name", OF_RIVALS)
+def test_a_rivals_recipe_loads_and_lacks_experts_and_statistics_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = MergeConfiguration.model_validate(yaml.safe_load((ROOT / name).read_text()))
+    assert name == f"rivals/{config.merge_method}.yml"
+    assert str(config.base_model) == MODELS["mistral-7b"]
+    assert (config.dtype, config.out_dtype) == ("float32", "bfloat16")
+    local = [str(item.model) for item in config.models] + statistics_of(config)
+    faults = check_recipe(ROOT / name)
+    assert all(re.search(r"'\./(experts|fisher)/.*': no such directory", str(fault)) for fault in faults)
+    assert sorted(re.search(r"'(\./[^']*)'", str(fault)).group(1) for fault in faults) == sorted(local)  # type: ignore[union-attr]
+
+
+def statistics_of(config: MergeConfiguration) -> list[str]:
+    """Return every directory of statistics that a recipe names."""
+    named = [item.parameters or {} for item in config.models]
+    return [own[key] for own in named for key in ("fisher", "fisher_base") if key in own]
+
+
+@pytest.mark.parametrize("name", OF_RIVALS)
+def test_a_rivals_values_are_the_defaults(name: str) -> None:
+    raw = yaml.safe_load((ROOT / name).read_text())
+    method = next(method for method in RIVALS if method.spec.name == raw["merge_method"])
+    defaults = {spec.name: spec.default for spec in method.spec.shared_parameters}
+    if defaults.get("on_missing") == "error":  # full fine-tuning moves norms, which have no statistics
+        defaults["on_missing"] = raw["parameters"]["on_missing"]
+        assert defaults["on_missing"] != "error"
+    assert raw["parameters"] == defaults
+
+
+@pytest.mark.parametrize("name", OF_RIVALS)
+def test_a_rivals_commands_are_its_own(name: str) -> None:
+    config = MergeConfiguration.model_validate(yaml.safe_load((ROOT / name).read_text()))
+    *fishers, check, merge = commands(name)
+    assert check == ["sst-mergekit", "check", f"merge_configs/{name}"]
+    merged = mergekit_yaml.make_context("mergekit-yaml", merge[1:]).params
+    assert merged["config_file"] == f"merge_configs/{name}"
+    made = [fisher_command.make_context("fisher", words[2:]).params for words in fishers]
+    assert [f"./{given['out']}" for given in made] == statistics_of(config)
+    assert all(str(given["out"]).endswith(f"-{given['kind']}") for given in made)
 
 
 @pytest.mark.parametrize("name", OF_SST)

@@ -247,7 +247,7 @@ def axes(width=3):
     generator = torch.Generator().manual_seed(4)
     shapes = {LINEAR[0]: (4, 8), LINEAR[1]: (8, 12)}
     return {
-        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape), more={"core": torch.ones(9)})
+        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape), core=torch.ones(9))
         for name, shape in shapes.items()
     }
 

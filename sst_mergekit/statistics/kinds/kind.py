@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
@@ -39,11 +39,26 @@ class Counts:
 
 @dataclass(frozen=True)
 class Axes:
-    """Coordinates in which a layer's gradients are measured: left [d_out, k], right [d_in, l] in columns."""
+    """Coordinates in which a layer's gradients are measured.
+
+    Attributes:
+        left, right: [d_out, k] and [d_in, l], in columns.
+        core: a patch in these coordinates [k * l], kept beside the statistics.
+        stored: left and right are of the weight as the checkpoint stores it, perhaps [d_in, d_out].
+    """
 
     left: Tensor
     right: Tensor
-    more: Mapping[str, Tensor] = field(default_factory=dict)  # kept beside the statistics
+    core: Tensor | None = None
+    stored: bool = False
+
+    def of(self, transposed: bool) -> Axes:
+        """Return the coordinates of the linear map, [d_out, d_in]."""
+        if not (self.stored and transposed):
+            return self
+        sizes = self.left.shape[1], self.right.shape[1]
+        core = None if self.core is None else self.core.view(sizes).T.flatten()
+        return Axes(self.right, self.left, core)
 
 
 @dataclass(frozen=True)

@@ -34,4 +34,5 @@ class Subspace(Kind):
         """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, the axes and the patch's core."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         scores = torch.cat(self.rows) / math.sqrt(counts.sequences)
-        return super().means(counts) | {"scores": scores, "left": axes.left, "right": axes.right, **axes.more}
+        core = {} if axes.core is None else {"core": axes.core}
+        return super().means(counts) | {"scores": scores, "left": axes.left, "right": axes.right, **core}

@@ -1,0 +1,58 @@
+"""What an expert changes of its base, one weight at a time: a full model or ``base+adapter``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from mergekit.common import ModelReference
+from mergekit.io import LazyTensorLoader
+from torch import Tensor
+
+from sst_mergekit.adapters.reading import read_adapter
+from sst_mergekit.errors import RecipeError
+
+
+def deltas(base: str, expert: str) -> Iterator[tuple[str, Tensor, bool]]:
+    """Yield (weight's name, change in float32, whether it is as stored) of every changed matrix.
+
+    An adapter's changes are [d_out, d_in]; those of a full model are as the checkpoint stores the weight.
+
+    Args:
+        base: id or path of a model.
+        expert: of a model made from it, or ``base+adapter``.
+
+    Raises:
+        RecipeError: a model or adapter cannot be read.
+    """
+    reference = ModelReference.parse(expert)
+    if reference.lora is not None:
+        if ModelReference(model=reference.model) != ModelReference.parse(base):
+            raise RecipeError(
+                f"{expert}: its adapter is not on '{base}'; name the base that it was trained on"
+            )
+        adapter = read_adapter(reference.lora)
+        for module in adapter.layers:
+            yield f"{module}.weight", adapter.pair(module).dense().to(torch.float32), False
+        return
+    old, new = _open(base), _open(expert)
+    for name in sorted(new.index.tensor_paths):
+        if name not in old.index.tensor_paths:
+            continue
+        after, before = new.get_tensor(name), old.get_tensor(name)
+        if after.ndim != 2 or after.shape != before.shape:
+            continue
+        change = after.to(torch.float32) - before.to(torch.float32)
+        if bool(change.any()):
+            yield name, change, True
+
+
+def _open(model: str) -> LazyTensorLoader:
+    try:
+        loader = ModelReference.parse(model).lazy_loader(cache_dir=None, lazy_unpickle=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise RecipeError(f"{model}: its weights cannot be read ({reason})") from None
+    if not loader.index.is_safetensors:
+        raise RecipeError(f"{model}: holds no safetensors; convert its weights, pickles are not read")
+    return loader
