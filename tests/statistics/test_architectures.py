@@ -76,9 +76,19 @@ def measure(model, out):
     tokens = torch.randint(4, 32, (4, 12), generator=generator).tolist()
     sequences = [Sequence(tuple(ids), 4) for ids in tokens]
     collected = collect(load_model(ModelSpec(str(model))), sequences, Options(progress=False))
-    about = {"kind": "kronecker", "model": {}, "adapter": None, "data": {}, "labels": "given", "seed": 0}
+    about = {
+        "kind": "kronecker",
+        "model": {},
+        "adapter": None,
+        "data": {},
+        "labels": "given",
+        "form": {},
+        "seed": 0,
+    }
     out.mkdir()
-    write_statistics(out, collected, about | {"dtype": "float32", "versions": {}})
+    write_statistics(
+        out, collected, about | {"labels": "given", "seed": 0, "dtype": "float32", "versions": {}}
+    )
 
 
 @pytest.fixture(scope="module", params=list(ARCHITECTURES))

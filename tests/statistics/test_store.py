@@ -89,7 +89,7 @@ def test_two_runs_write_the_same_bytes(made, tmp_path):
         (lambda d: (d / "manifest.json").unlink(), "manifest.json: not found; make statistics with"),
         (lambda d: (d / "manifest.json").write_text("{"), "not valid JSON"),
         (lambda d: (d / "manifest.json").write_text("[]"), "not a manifest of sst-mergekit"),
-        (lambda d: edit(d, lambda b: b.update(format_version=9)), "format_version 9, this release reads 1"),
+        (lambda d: edit(d, lambda b: b.update(format_version=9)), "format_version 9, this release reads 2"),
         (lambda d: edit(d, lambda b: b.pop("layers")), "damaged, KeyError"),
         (lambda d: edit(d, lambda b: b.update(layers=[])), "damaged"),
     ],
