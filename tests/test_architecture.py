@@ -17,7 +17,8 @@ ALLOWED = {
     "evaluation": set(),
     "demo": {"core", "statistics", "evaluation", "plugin"},
     "adapters": {"core", "statistics", "recipe", "plugin"},
-    "cli": {"core", "statistics", "recipe", "plugin", "adapters", "evaluation", "demo"},
+    "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
+    "cli": {"core", "statistics", "recipe", "plugin", "adapters", "inspection", "evaluation", "demo"},
 }
 SHARED = {"errors", "files", "resources"}
 

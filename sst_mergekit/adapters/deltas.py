@@ -40,7 +40,7 @@ def deltas(base: str, expert: str) -> Iterator[tuple[str, Tensor, bool]]:
         if name not in old.index.tensor_paths:
             continue
         after, before = new.get_tensor(name), old.get_tensor(name)
-        if after.ndim != 2 or after.shape != before.shape:
+        if after is None or before is None or after.ndim != 2 or after.shape != before.shape:
             continue
         change = after.to(torch.float32) - before.to(torch.float32)
         if bool(change.any()):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 from mergekit.common import ModelReference
@@ -12,7 +11,6 @@ from torch import Tensor
 from sst_mergekit.adapters.pair import Pair, stacked
 from sst_mergekit.adapters.plan import Numbers
 from sst_mergekit.core.filtering import data_free
-from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.plugin.evidence import Source
 from sst_mergekit.plugin.patching import PatchFilter
@@ -84,7 +82,7 @@ def sst(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair |
         if shared["filter"] == "data_free":
             whole = stacked(patch).dense()
             utility_change = stacked(skill).dense() if skill else torch.zeros_like(whole)
-            kept = data_free(whole, utility_change, _settings(shared))
+            kept = data_free(whole, utility_change, PatchFilter.of(shared).settings)
             terms.append(strength * weight[key] * kept)
             continue
         (harm,) = sources([key], fisher)
@@ -97,26 +95,12 @@ def _filtered(
     numbers: Numbers, patch: Pair, harm: Source, benign: list[Source], strength: float
 ) -> list[Pair | Tensor]:
     """Return the filtered patch times `strength`; nothing where ``on_missing: keep`` drops it."""
-    shared = numbers.shared
-    patch_filter = PatchFilter(
-        shared["geometry"],
-        _settings(shared),
-        shared["on_missing"],
-        shared["balance"] == "global",
-        float(shared["layer_weight"]),
-        shared["threshold"],
-    )
-    layer = patch_filter.layer(numbers.name, harm, benign)
+    layer = PatchFilter.of(numbers.shared).layer(numbers.name, harm, benign)
     if layer is None:
         return []
     if layer.keeps_rank:
         return [Pair(*layer.factors(patch.left, patch.right)).scaled(strength)]
     return [strength * layer.dense(patch.dense())]
-
-
-def _settings(shared: Mapping[str, Any]) -> FilterSettings:
-    names = ("filter", "cost", "density", "score", "damping", "seed")
-    return FilterSettings(**{name: shared[name] for name in names})
 
 
 def _sorted(numbers: Numbers) -> list[tuple[ModelReference, Mapping]]:

@@ -15,6 +15,7 @@ from sst_mergekit.errors import SstError
 COMMANDS = {
     "fisher": ("sst_mergekit.cli.fisher", "Measure Fisher statistics of a model on a data set."),
     "check": ("sst_mergekit.cli.check", "Find faults in a merge recipe before merging."),
+    "inspect": ("sst_mergekit.cli.inspect", "Show what a recipe would keep of each patch."),
     "yaml": ("sst_mergekit.cli.yaml", "Check a recipe, then run mergekit-yaml on it."),
     "lora": ("sst_mergekit.cli.lora", "Merge LoRA adapters of one base into an adapter."),
     "eval": ("sst_mergekit.cli.eval", "Run lm-eval's own command with our tasks in front."),

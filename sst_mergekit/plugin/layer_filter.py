@@ -52,7 +52,15 @@ class LayerFilter:
         Raises:
             StatisticsError: the statistics are of another shape, or cannot be used.
         """
-        return self._run(lambda *sides: filter_patch(self.geometry, patch, *sides), patch, tuple(patch.shape))
+        return self.ask(filter_patch, patch)
+
+    def ask(self, function: Callable[..., Result], patch: Tensor) -> Result:
+        """Return ``function(geometry, patch [d_out, d_in], harm, benign, kappa, settings)``.
+
+        Raises:
+            StatisticsError: as for :meth:`dense`.
+        """
+        return self._run(lambda *sides: function(self.geometry, patch, *sides), patch, tuple(patch.shape))
 
     def factors(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Return the filtered patch as factors, float64, from left [d_out, r] and right [r, d_in].

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -39,6 +40,19 @@ class PatchFilter:
     balanced: bool = True
     layer_weight: float = 1.0
     threshold: str = "layer"
+
+    @classmethod
+    def of(cls, shared: Mapping[str, Any]) -> PatchFilter:
+        """Return the filter of a recipe's shared parameters, as mergekit has found them for one weight."""
+        names = ("filter", "cost", "density", "score", "damping", "seed")
+        return cls(
+            shared["geometry"],
+            FilterSettings(**{name: shared[name] for name in names}),
+            shared["on_missing"],
+            shared["balance"] == "global",
+            float(shared["layer_weight"]),
+            shared["threshold"],
+        )
 
     def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Sequence[Source]) -> Tensor:
         """Return the filtered patch, float64; zeros where ``on_missing: keep`` drops it.
@@ -76,10 +90,10 @@ class PatchFilter:
 
     def _layer(self, tensor_name: str, harm: Source, benign: Sequence[Source]) -> LayerFilter:
         geometry = GEOMETRIES[self.geometry]
-        sides = [gather(side, tensor_name, geometry) for side in ([harm], benign)]
-        kappa = balance(sides[0].share, 1.0, sides[1].share, 1.0) if self.balanced else 1.0
+        ours, theirs = (gather(side, tensor_name, geometry) for side in ([harm], benign))
+        kappa = balance(ours.share, 1.0, theirs.share, 1.0) if self.balanced else 1.0
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
-        return LayerFilter(tensor_name, geometry, settings, *sides, kappa * self.layer_weight)
+        return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
         if self.on_missing == "keep":

@@ -42,17 +42,17 @@ def joint_basis(harm: str, benign: str, damping: float) -> dict[str, Axes]:
         other = stores[1].find(name)
         if other is None or other.shape != record.shape:
             raise StatisticsError(f"{name}: in {harm}, but not of this shape in {benign}; measure one model")
-        sides = [
-            store.tensors(each, ("input", "output"))
-            for store, each in zip(stores, (record, other), strict=True)
-        ]
+        sides = (
+            stores[0].tensors(record, ("input", "output")),
+            stores[1].tensors(other, ("input", "output")),
+        )
         if any(tensor.ndim == 1 for side in sides for tensor in side.values()):
             continue
         try:
-            left, right = factors(*sides, damping)
-            found[name] = Axes(*(gevp.solve(*pair).vectors.to(torch.float32) for pair in (left, right)))
+            left, right = (gevp.solve(*pair).vectors.to(torch.float32) for pair in factors(*sides, damping))
         except ValueError as error:
             raise StatisticsError(f"{name}: {error} ({harm}, {benign})") from None
+        found[name] = Axes(left, right)
     return found
 
 

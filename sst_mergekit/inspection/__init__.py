@@ -1,0 +1,1 @@
+"""What a merge would keep of each patch, before it is run."""
