@@ -1,4 +1,4 @@
-"""Preconditioned conjugate gradients on matrices (Golub & Van Loan, algorithm 11.5.1)."""
+"""Preconditioned conjugate gradients, on matrices as unknowns (Hestenes & Stiefel 1952)."""
 
 from __future__ import annotations
 
