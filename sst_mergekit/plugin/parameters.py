@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.settings import FILTERS, SCORES
 from sst_mergekit.errors import closest
+from sst_mergekit.plugin import model_wide
 
 ROLES = ("utility", "safety", "expert")
 THRESHOLDS = ("layer", "global")
@@ -42,7 +43,7 @@ def number(name: str, expected: str, test: Callable[[float], bool]) -> AfterVali
 
 
 Role = Annotated[str, choice("role", ROLES)]
-GeometryName = Annotated[str, choice("geometry", tuple(GEOMETRIES))]
+GeometryName = Annotated[str, choice("geometry", (*GEOMETRIES, model_wide.NAME))]
 FilterName = Annotated[str, choice("filter", FILTERS)]
 Score = Annotated[str, choice("score", SCORES)]
 Threshold = Annotated[str, choice("threshold", THRESHOLDS)]

@@ -16,6 +16,7 @@ from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.core.threshold import Histogram
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.plugin import model_wide
 from sst_mergekit.plugin.evidence import NoStatistics, Source, gather
 from sst_mergekit.plugin.layer_filter import LayerFilter
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
@@ -68,6 +69,8 @@ class PatchFilter:
         """
         if not bool(patch.any()):
             return patch
+        if self.geometry == model_wide.NAME:
+            return self._model_wide(tensor_name, patch, harm, tuple(benign))
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
             return patch.new_zeros(patch.shape)
@@ -79,6 +82,10 @@ class PatchFilter:
         Raises:
             StatisticsError: no statistics for this tensor, or of another kind.
         """
+        if self.geometry == model_wide.NAME:
+            raise StatisticsError(
+                f"geometry: '{model_wide.NAME}' has no layers of its own; use 'subspace', or the full merge"
+            )
         try:
             made = self._layer(tensor_name, harm, benign)
         except NoStatistics as missing:
@@ -94,6 +101,13 @@ class PatchFilter:
         kappa = balance(ours.share, 1.0, theirs.share, 1.0) if self.balanced else 1.0
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
+
+    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: tuple[Source, ...]) -> Tensor:
+        kept = model_wide.filter_model_wide(name, patch, harm, benign, self.settings)
+        if kept is None:
+            self._without_statistics(name, open_statistics(harm.fisher))
+            return patch.new_zeros(patch.shape)
+        return kept
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
         if self.on_missing == "keep":

@@ -9,7 +9,8 @@ of what is left when the task's loss is replaced by the distance to an update th
 
 F is the Kronecker factor G of the alignment's Fisher at the layer's output, scaled to mean eigenvalue 1;
 P_A acts on the rows of a weight [d_out, d_in]. Left out: the paper's penalty on D_T and its collision
-terms (Riemannian overlap and geodesic separation), which have no closed form.
+terms (Riemannian overlap and geodesic separation), which have no closed form. How the paper finds P_A was
+not checked in its text.
 
 Needs ``output`` statistics of the aligned model on alignment data.
 """
