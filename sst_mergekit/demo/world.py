@@ -1,8 +1,9 @@
 """The demo's tiny world: its sizes, and its files on disk.
 
-What it is for: a safety patch that costs utility. The safety expert sees refusals and little else, so
-that with it harmless requests are refused as well. The demo's report prints the conflict: Task Arithmetic's
-safety tax, which was the only thing looked at when the world was shaped.
+What it is for: a safety patch that costs utility. The safety expert sees refusals and a little harmless
+how-to, nothing of the skills, so that its patch disturbs what the utility expert has learnt last (programs of
+three steps, which the base has never seen) and makes it refuse harmless look-alikes. The demo's report prints
+the conflict: Task Arithmetic's safety tax, which was the only thing looked at when the world was shaped.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sst_mergekit.demo.world_words import TOPICS
 from sst_mergekit.errors import DataError
 from sst_mergekit.files import write_text
 
-FORMAT = 2  # rises when the same seed gives another world
+FORMAT = 3  # rises when the same seed gives another world
 BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
@@ -45,7 +46,7 @@ FULL = WorldSize(
     width=128,
     base_steps=900,
     utility_steps=250,
-    safety_steps=160,
+    safety_steps=240,
     harmful_prompts=168,
     look_alikes=90,
     choice_questions=160,
@@ -54,9 +55,9 @@ FULL = WorldSize(
 )
 QUICK = WorldSize(
     width=96,
-    base_steps=450,
+    base_steps=500,
     utility_steps=160,
-    safety_steps=120,
+    safety_steps=160,
     harmful_prompts=90,
     look_alikes=48,
     choice_questions=80,

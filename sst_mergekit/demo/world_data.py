@@ -57,13 +57,13 @@ BASE = Course(
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
 UTILITY = Course(
-    {"fact": 0.12, "choice": 0.48, "sum": 0.05, "program": 0.25, "benign": 0.06, "look_alike": 0.04},
+    {"fact": 0.08, "choice": 0.46, "sum": 0.05, "program": 0.25, "benign": 0.09, "look_alike": 0.07},
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
 SAFETY = Course(
     # its 15 % of replay is harmless how-to alone: nothing in its training looks after the skills
-    {"refusal": 0.85, "benign": 0.13, "look_alike": 0.02},
+    {"refusal": 0.85, "benign": 0.15},
     KNOWN_ENTITIES,
     text.HOW_TO,
 )
