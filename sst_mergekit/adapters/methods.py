@@ -12,7 +12,7 @@ from sst_mergekit.adapters.pair import Pair, stacked
 from sst_mergekit.adapters.plan import Numbers
 from sst_mergekit.core.filtering import data_free
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.plugin.evidence import Source
+from sst_mergekit.plugin.evidence import Side, Source
 from sst_mergekit.plugin.patching import PatchFilter
 from sst_mergekit.plugin.roles import cast, sources
 
@@ -86,13 +86,13 @@ def sst(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair |
             terms.append(strength * weight[key] * kept)
             continue
         (harm,) = sources([key], fisher)
-        benign = sources(others, fisher, weight)
+        benign = experts.price(key, fisher, weight)
         terms += _filtered(numbers, stacked(patch), harm, benign, strength * weight[key])
     return terms
 
 
 def _filtered(
-    numbers: Numbers, patch: Pair, harm: Source, benign: list[Source], strength: float
+    numbers: Numbers, patch: Pair, harm: Source, benign: Side, strength: float
 ) -> list[Pair | Tensor]:
     """Return the filtered patch times `strength`; nothing where ``on_missing: keep`` drops it."""
     layer = PatchFilter.of(numbers.shared).layer(numbers.name, harm, benign)

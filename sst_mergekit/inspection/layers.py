@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,13 @@ from sst_mergekit.adapters.deltas import deltas
 from sst_mergekit.adapters.plan import Numbers, Plan, plan
 from sst_mergekit.core.kept import Kept, kept
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin.evidence import opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
 from sst_mergekit.plugin.patching import PatchFilter
 from sst_mergekit.plugin.roles import Cast, cast, sources
 from sst_mergekit.recipe.parse import Recipe
 from sst_mergekit.statistics.manifest import Manifest
-from sst_mergekit.statistics.store import open_statistics
+from sst_mergekit.statistics.store import StatisticsStore
 
 METHOD = "sst"
 LITTLE = 0.05  # of the patch's norm: hardly anything is merged
@@ -59,11 +60,12 @@ def inspect(recipe: Recipe) -> Iterator[Inspected]:
     for expert in experts.patched:
         start = _start(recipe, experts, numbers.weights[0].shared)
         (harm,) = sources([expert], fisher)
-        benign = sources(experts.priced_by(expert), fisher, weight)
+        benign = experts.price(expert, fisher, weight)
+        stores = opened((harm,), benign)
         for name, change, stored in deltas(str(start), str(expert)):
             found = _numbers(numbers, name, str(expert))
             layer = PatchFilter.of(found.shared).layer(found.name, harm, benign)
-            yield _inspected(str(expert), found, layer, change, stored)
+            yield _inspected(str(expert), found, layer, change, stored, stores)
 
 
 def _start(recipe: Recipe, experts: Cast[ModelReference], shared: Mapping[str, Any]) -> ModelReference:
@@ -83,14 +85,18 @@ def _numbers(numbers: Plan, name: str, expert: str) -> Numbers:
 
 
 def _inspected(
-    expert: str, numbers: Numbers, layer: LayerFilter | None, change: Tensor, stored: bool
+    expert: str,
+    numbers: Numbers,
+    layer: LayerFilter | None,
+    change: Tensor,
+    stored: bool,
+    stores: Sequence[StatisticsStore],
 ) -> Inspected:
     if layer is None:
         return Inspected(expert, numbers.name, None, "no statistics: the utility expert's weight is kept")
     patch = change.T if stored and layer.transposed else change
     found = layer.ask(kept, patch)
-    few = [_few(open_statistics(side.origin).manifest, layer) for side in (layer.harm, layer.benign)]
-    notes = [note for note in few if note]
+    notes = list(dict.fromkeys(note for store in stores if (note := _few(store.manifest, layer))))
     if found.norm < LITTLE:
         notes.insert(0, f"only {found.norm:.1%} of the norm is left")
     return Inspected(expert, numbers.name, found, "; ".join(notes))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from sst_mergekit.core.filtering import GRADIENT
+from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import Geometry
 from sst_mergekit.core.pooling import pool
 from sst_mergekit.errors import StatisticsError
@@ -49,13 +51,37 @@ class NoStatistics(Exception):  # noqa: N818 (no error yet: `on_missing` decides
         self.store = store
 
 
-def gather(sources: Sequence[Source], name: str, geometry: Geometry) -> Evidence:
-    """Return what `sources` know of weight `name`, pooled by their weights.
+@dataclass(frozen=True)
+class AllBut:
+    """All experts but one: what prices its patch where experts are of equal standing."""
 
-    Several experts' Fisher matrices are summed (see `core.pooling`), and their shares are averaged.
+    sources: tuple[Source, ...]
+    left_out: Source
+
+    @property
+    def rest(self) -> tuple[Source, ...]:
+        """Return the sources that are not left out."""
+        return tuple(source for source in self.sources if source != self.left_out)
+
+
+Side = tuple[Source, ...] | AllBut
+
+
+def opened(*sides: Side) -> tuple[StatisticsStore, ...]:
+    """Return the stores of all sources, new objects where files have changed: fit for a cache's key."""
+    sources = [s for side in sides for s in (side.sources if isinstance(side, AllBut) else side)]
+    return tuple(open_statistics(source.fisher) for source in sources)
+
+
+def gather(side: Side, name: str, geometry: Geometry) -> Evidence:
+    """Return what the experts of a side know of weight `name`, pooled by their weights.
+
+    Several experts' Fisher matrices are summed (see `core.pooling`), and their shares are averaged. The sum
+    over all experts but one is the sum over all less that one's, so that a merge of many experts reads each
+    one's statistics three times, not once for every other.
 
     Args:
-        sources: at least one with a weight above 0; the others are left out.
+        side: at least one source with a weight above 0; those of weight 0 are left out.
         name: of the weight in the checkpoint.
         geometry: says which statistics are needed.
 
@@ -63,7 +89,11 @@ def gather(sources: Sequence[Source], name: str, geometry: Geometry) -> Evidence
         NoStatistics: one source knows nothing of the weight.
         StatisticsError: statistics of unlike shapes, of another kind or basis.
     """
-    used = [source for source in sources if source.weight > 0]
+    if isinstance(side, AllBut):
+        if side.left_out.weight > 0 and sum(s.weight > 0 for s in side.sources) > 3 and _additive(geometry):
+            return _all_but(side, name, geometry)
+        side = side.rest
+    used = [source for source in side if source.weight > 0]
     if not used:
         raise StatisticsError(f"{name}: every expert's weight is 0, so nothing prices the patch; raise one")
     if len(used) == 1:
@@ -84,6 +114,37 @@ def gather(sources: Sequence[Source], name: str, geometry: Geometry) -> Evidence
         transposed=first.transposed,
         origin=" and ".join(each.origin for _, each in found),
     )
+
+
+def _additive(geometry: Geometry) -> bool:
+    return "scores" not in geometry.needs
+
+
+def _all_but(side: AllBut, name: str, geometry: Geometry) -> Evidence:
+    """Return the pooled statistics of all but one, by subtraction."""
+    used = tuple(source for source in side.sources if source.weight > 0)
+    total = _all(used, opened(used), name, geometry.name)
+    weight = sum(source.weight for source in used)
+    left = side.left_out.weight
+    own = _one(side.left_out, name, geometry)
+    alone = _pool(name, [(1.0, own.tensors)])
+    axes = ("left", "right", "core")
+    return Evidence(
+        tensors={
+            key: tensor if key in axes else (weight * tensor - left * alone[key]) / (weight - left)
+            for key, tensor in total.tensors.items()
+        },
+        share=(weight * total.share - left * own.share) / (weight - left),
+        shape=total.shape,
+        transposed=total.transposed,
+        origin=f"all experts but {own.origin}",
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _all(used: tuple[Source, ...], stores: tuple[StatisticsStore, ...], name: str, geometry: str) -> Evidence:
+    """Return the pooled statistics of all experts; kept for the one weight that is being merged."""
+    return gather(used, name, GEOMETRIES[geometry])
 
 
 def _pool(name: str, found: Sequence[tuple[float, dict[str, Tensor]]]) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ def sst(
             kept = data_free(delta, skill, settings)
         else:
             (harm,) = sources([key], fisher)
-            kept = patch_filter(group.metadata.name or "", delta, harm, sources(others, fisher, weight))
+            kept = patch_filter(group.metadata.name or "", delta, harm, experts.price(key, fisher, weight))
         kept = weight[key] * kept
         total = kept if total is None else total.add_(kept)
     if total is None or not bool(total.any()):

@@ -17,7 +17,7 @@ from sst_mergekit.core.geometries.subspace import shrink
 from sst_mergekit.core.geometry import mean_eigenvalue
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.plugin.evidence import Source
+from sst_mergekit.plugin.evidence import Source, opened
 from sst_mergekit.statistics.manifest import LayerRecord
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
@@ -56,7 +56,8 @@ def filter_model_wide(
     record = store.find(name)
     if record is None:
         return None
-    solution = _solve(harm, benign, settings.cost, settings.damping)
+    stores = opened((harm,), benign)
+    solution = _solve(harm, benign, stores, settings.cost, settings.damping)
     key = _key(store, record)
     if key not in solution.kept:
         return None
@@ -77,10 +78,13 @@ def filter_model_wide(
 
 
 @functools.lru_cache(maxsize=32)
-def _solve(harm: Source, benign: tuple[Source, ...], cost: float, damping: float) -> Solution:
+def _solve(
+    harm: Source, benign: tuple[Source, ...], stores: tuple[StatisticsStore, ...], cost: float, damping: float
+) -> Solution:
     """Return the solution for all layers that both sides have statistics of."""
-    ours = open_statistics(harm.fisher)
-    theirs = [(source.weight, open_statistics(source.fisher)) for source in benign if source.weight > 0]
+    ours, *others = stores
+    pairs = zip(benign, others, strict=True)
+    theirs = [(source.weight, store) for source, store in pairs if source.weight > 0]
     if not theirs:
         raise StatisticsError("every expert's weight is 0, so nothing prices the patch; raise one")
     records = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.core.threshold import Histogram
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.plugin import model_wide
-from sst_mergekit.plugin.evidence import NoStatistics, Source, gather
+from sst_mergekit.plugin.evidence import AllBut, NoStatistics, Side, Source, gather, opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
@@ -55,7 +55,7 @@ class PatchFilter:
             shared["threshold"],
         )
 
-    def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Sequence[Source]) -> Tensor:
+    def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor:
         """Return the filtered patch, float64; zeros where ``on_missing: keep`` drops it.
 
         Args:
@@ -70,13 +70,13 @@ class PatchFilter:
         if not bool(patch.any()):
             return patch
         if self.geometry == model_wide.NAME:
-            return self._model_wide(tensor_name, patch, harm, tuple(benign))
+            return self._model_wide(tensor_name, patch, harm, benign)
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
             return patch.new_zeros(patch.shape)
         return layer.dense(patch.T).T if layer.transposed else layer.dense(patch)
 
-    def layer(self, tensor_name: str, harm: Source, benign: Sequence[Source]) -> LayerFilter | None:
+    def layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter | None:
         """Return the filter of one layer; None where ``on_missing: keep`` drops its patch.
 
         Raises:
@@ -92,18 +92,20 @@ class PatchFilter:
             return self._without_statistics(tensor_name, missing.store)
         if self.threshold == "layer" or self.settings.filter != "hard":
             return made
-        threshold = _global_threshold(dataclasses.replace(self, layer_weight=1.0), harm, tuple(benign))
+        bare = dataclasses.replace(self, layer_weight=1.0)
+        threshold = _global_threshold(bare, harm, benign, opened((harm,), benign))
         return dataclasses.replace(made, settings=dataclasses.replace(made.settings, threshold=threshold))
 
-    def _layer(self, tensor_name: str, harm: Source, benign: Sequence[Source]) -> LayerFilter:
+    def _layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter:
         geometry = GEOMETRIES[self.geometry]
-        ours, theirs = (gather(side, tensor_name, geometry) for side in ([harm], benign))
+        ours, theirs = (gather(side, tensor_name, geometry) for side in ((harm,), benign))
         kappa = balance(ours.share, 1.0, theirs.share, 1.0) if self.balanced else 1.0
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
 
-    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: tuple[Source, ...]) -> Tensor:
-        kept = model_wide.filter_model_wide(name, patch, harm, benign, self.settings)
+    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor:
+        priced = benign.rest if isinstance(benign, AllBut) else benign
+        kept = model_wide.filter_model_wide(name, patch, harm, priced, self.settings)
         if kept is None:
             self._without_statistics(name, open_statistics(harm.fisher))
             return patch.new_zeros(patch.shape)
@@ -125,14 +127,16 @@ def seed_of(seed: int, *names: str) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _global_threshold(chosen: PatchFilter, harm: Source, benign: tuple[Source, ...]) -> float:
+def _global_threshold(
+    chosen: PatchFilter, harm: Source, benign: Side, stores: tuple[StatisticsStore, ...]
+) -> float:
     """Return the relevance per cost that a `density` share of the directions of all layers reaches.
 
     One pass over the statistics, a layer at a time; found to within half a percent.
     """
     geometry = GEOMETRIES[chosen.geometry]
     histogram = Histogram()
-    for name, record in open_statistics(harm.fisher).manifest.layers.items():
+    for name, record in stores[0].manifest.layers.items():
         try:
             layer = chosen._layer(name, harm, benign)
         except NoStatistics:

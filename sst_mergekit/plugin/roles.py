@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.plugin.evidence import Source
+from sst_mergekit.plugin.evidence import AllBut, Side, Source
 
 Id = TypeVar("Id", bound=Hashable)
 
@@ -27,6 +27,17 @@ class Cast(Generic[Id]):
     def priced_by(self, expert: Id) -> tuple[Id, ...]:
         """Return the experts whose skill the patch of `expert` must not cost."""
         return self.utility or tuple(other for other in self.patched if other != expert)
+
+    def price(self, expert: Id, fisher: Mapping[Id, str], weight: Mapping[Id, float]) -> Side:
+        """Return the statistics that price the patch of `expert`.
+
+        Raises:
+            RecipeError: the recipe does not say where they are.
+        """
+        if self.utility:
+            return sources(self.utility, fisher, weight)
+        every = sources(self.patched, fisher, weight)
+        return AllBut(every, every[self.patched.index(expert)])
 
 
 def cast(roles: Mapping[Id, str]) -> Cast[Id]:
@@ -50,7 +61,7 @@ def cast(roles: Mapping[Id, str]) -> Cast[Id]:
 
 def sources(
     experts: Sequence[Id], fisher: Mapping[Id, str], weight: Mapping[Id, float] | None = None
-) -> list[Source]:
+) -> tuple[Source, ...]:
     """Return where the statistics of experts are, with the weights that they count with.
 
     Raises:
@@ -62,4 +73,4 @@ def sources(
                 f"models: '{expert}' has no 'parameters.fisher'; "
                 f"measure it with 'sst-mergekit fisher --model {expert}'"
             )
-    return [Source(fisher[expert], weight[expert] if weight else 1.0) for expert in experts]
+    return tuple(Source(fisher[expert], weight[expert] if weight else 1.0) for expert in experts)

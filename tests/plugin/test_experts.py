@@ -14,7 +14,7 @@ from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
 from sst_mergekit.core.threshold import Histogram
 from sst_mergekit.plugin.patching import _global_threshold
-from sst_mergekit.statistics.store import open_statistics
+from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
 IDS = ("a", "b", "c")
 OTHER = "model.layers.1.mlp.up_proj.weight"
@@ -230,3 +230,48 @@ def test_the_threshold_is_found_once(two_layers, experts, monkeypatch):
             tensors, two_layers, {"a": "utility", "c": "safety"}, name=name, filter="hard", threshold="global"
         )
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_many_experts_are_pooled_by_subtraction(tmp_path, geometry, monkeypatch):
+    """Eight experts, and each one's statistics are read three times for a weight, not eight."""
+    generator = torch.Generator().manual_seed(31)
+    ids = [f"e{i}" for i in range(8)]
+    base = torch.randn(OUT, IN, generator=generator)
+    tensors = {"0": base} | {i: base + 0.1 * torch.randn(OUT, IN, generator=generator) for i in ids}
+    fisher = {key: write_statistics(tmp_path / key, seed) for seed, key in enumerate(ids)}
+    weight = {key: 0.5 + 0.1 * i for i, key in enumerate(ids)}
+    reads = []
+    real = StatisticsStore.tensors
+    monkeypatch.setattr(StatisticsStore, "tensors", lambda *a, **k: (reads.append(1), real(*a, **k))[1])
+    choice = {"geometry": geometry, "weight": weight, "strength": 0.3}
+    found = merge(tensors, fisher, dict.fromkeys(ids, "expert"), **choice)
+    if geometry != "subspace":
+        assert len(reads) == 3 * len(ids)  # for the sum, as the patch's own, and to be left out
+    monkeypatch.undo()
+    expected = base.double()
+    for key in ids:
+        others = [other for other in ids if other != key]
+        benign = pooled([fisher[o] for o in others], [weight[o] for o in others], geometry)
+        harm = read(fisher[key], geometry)
+        kept = filter_patch(GEOMETRIES[geometry], tensors[key] - base, harm, benign, 1.0, DEFAULTS)
+        expected = expected + 0.3 * weight[key] * kept
+    torch.testing.assert_close(found, expected.float())
+
+
+def test_statistics_measured_again_are_read_again(two_layers, experts, tmp_path):
+    """A process that merges twice sees what is on disk, not what it has cached."""
+    import os
+    from pathlib import Path
+
+    from safetensors.torch import load_file, save_file
+
+    tensors = dict(zip(("0", "a", "c"), experts, strict=True))
+    role = {"a": "utility", "c": "safety"}
+    choice = {"filter": "hard", "threshold": "global", "density": 0.7}
+    before = merge(tensors, two_layers, role, **choice)
+    path = Path(two_layers["a"])
+    file = path / "statistics-00001-of-00001.safetensors"
+    save_file({key: tensor.flip(0, 1).contiguous() for key, tensor in load_file(file).items()}, file)
+    os.utime(path / "manifest.json", ns=(1, 1))
+    assert not torch.equal(before, merge(tensors, two_layers, role, **choice))

@@ -80,10 +80,10 @@ def test_ekfac_from_the_command_to_the_merge(world, tmp_path):
     assert "no coordinates" in store.manifest.skipped["lm_head.weight"]
     patch = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
     apply = PatchFilter("ekfac", FilterSettings(filter="soft", cost=0.5))
-    kept = apply(QUERY, patch, Source(str(tmp_path / "h")), [Source(str(tmp_path / "b"))])
+    kept = apply(QUERY, patch, Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),))
     assert 0 < kept.norm() < patch.norm() * 2
     free = PatchFilter("ekfac", FilterSettings(filter="soft", cost=0.0))
-    whole = free(QUERY, patch, Source(str(tmp_path / "h")), [Source(str(tmp_path / "b"))])
+    whole = free(QUERY, patch, Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),))
     torch.testing.assert_close(whole, patch.double(), atol=1e-4, rtol=0)
 
 
@@ -97,7 +97,7 @@ def test_subspace_of_an_adapter_from_the_command_to_the_merge(world, tmp_path):
     tensors = store.tensors(store.find(QUERY), ("scores", "left", "core"))
     assert tensors["scores"].shape == (3, 4)  # sequences, rank squared
     changes = {name: change for name, change, _ in deltas(str(world / "base"), patch)}
-    sides = Source(str(tmp_path / "h")), [Source(str(tmp_path / "b"))]
+    sides = Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),)
     free = PatchFilter("subspace", FilterSettings(filter="soft", cost=0.0))
     torch.testing.assert_close(
         free(QUERY, changes[QUERY], *sides).float(), changes[QUERY], atol=1e-5, rtol=1e-4
@@ -173,7 +173,7 @@ def test_transposed_weights_keep_their_patch(tmp_path):
     change = {name: d for name, d, _ in deltas(str(tmp_path / "base"), str(tmp_path / "expert"))}
     name = next(name for name in change if name.endswith("attn.c_attn.weight"))
     free = PatchFilter("subspace", FilterSettings(filter="soft", cost=0.0))
-    kept = free(name, change[name], Source(str(tmp_path / "h")), [Source(str(tmp_path / "b"))])
+    kept = free(name, change[name], Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),))
     torch.testing.assert_close(kept.float(), change[name], atol=1e-5, rtol=1e-3)
 
 
