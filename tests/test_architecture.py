@@ -15,7 +15,7 @@ ALLOWED = {
     "rivals": {"core"},
     "plugin": {"core", "statistics", "rivals"},
     "evaluation": set(),
-    "demo": {"core", "statistics", "evaluation", "plugin"},
+    "demo": {"core", "statistics", "evaluation", "plugin", "adapters"},
     "adapters": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "cli": {"core", "statistics", "recipe", "plugin", "adapters", "inspection", "evaluation", "demo"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,16 +16,20 @@ import click
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sst-demo"), show_default=True)
 @click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
+@click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
-def command(out: Path, quick: bool, seed: int, seeds: int, workers: int | None, quiet: bool) -> None:
+def command(
+    out: Path, quick: bool, family: bool, seed: int, seeds: int, workers: int | None, quiet: bool
+) -> None:
     """Train tiny experts, measure, merge by every method, score, and report.
 
     Needs no network. Runs the tiny models' own programs in the sandboxed executor. What is
     already done under --out is not done again, so an interrupted demo can be continued.
     """
+    from sst_mergekit.demo.family import EVERY, KINDS
     from sst_mergekit.demo.picture import draw
     from sst_mergekit.demo.plan import FULL, QUICK
     from sst_mergekit.demo.report import to_json, to_markdown
@@ -33,12 +38,15 @@ def command(out: Path, quick: bool, seed: int, seeds: int, workers: int | None, 
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
     size = QUICK if quick else FULL
+    if family:
+        size = dataclasses.replace(size, methods=EVERY, kinds=(*size.kinds, *KINDS))
     out = out.absolute()
     _claim(out, quick)
     started = time.monotonic()
     results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, not quiet)
+    flags = f"{' --quick' if quick else ''}{' --family' if family else ''}"
     about = {
-        "command": f"sst-mergekit demo{' --quick' if quick else ''} --seed {seed} --seeds {seeds}",
+        "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
         "budget": size.budget,
         "seconds": round(time.monotonic() - started, 1),
         "versions": _versions(),

@@ -13,13 +13,16 @@ Settings = dict[str, float]
 
 @dataclass(frozen=True)
 class Experts:
-    """What a recipe names: base, utility expert, safety adapter and both statistics, as absolute paths."""
+    """What a recipe names: base, utility expert, safety adapter and their statistics, as absolute paths."""
 
     base: str
     utility: str
     safety: str  # base+adapter
-    fisher_utility: str
-    fisher_safety: str
+    statistics: str  # the folder of all statistics
+
+    def fisher(self, kind: str) -> tuple[str, str]:
+        """Return the statistics of the utility and of the safety expert."""
+        return f"{self.statistics}/utility-{kind}", f"{self.statistics}/safety-{kind}"
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Method:
     control: bool = False
 
 
-def _recipe(method: str, experts: Experts, utility: dict, safety: dict, shared: dict) -> dict[str, Any]:
+def recipe_of(method: str, experts: Experts, utility: dict, safety: dict, shared: dict) -> dict[str, Any]:
+    """Return a mergekit configuration of the two experts."""
     return {
         "merge_method": method,
         "base_model": experts.base,
@@ -58,14 +62,14 @@ def _recipe(method: str, experts: Experts, utility: dict, safety: dict, shared: 
 
 def _linear(experts: Experts, settings: Settings) -> dict[str, Any]:
     weight = settings["strength"]
-    body = _recipe("linear", experts, {"weight": round(1 - weight, 4)}, {"weight": weight}, {})
+    body = recipe_of("linear", experts, {"weight": round(1 - weight, 4)}, {"weight": weight}, {})
     del body["base_model"], body["parameters"]
     return body
 
 
 def _task_arithmetic(experts: Experts, settings: Settings) -> dict[str, Any]:
     weight = settings["strength"]
-    return _recipe("task_arithmetic", experts, {"weight": 1.0}, {"weight": weight}, {"normalize": False})
+    return recipe_of("task_arithmetic", experts, {"weight": 1.0}, {"weight": weight}, {"normalize": False})
 
 
 def _sparse(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
@@ -73,19 +77,29 @@ def _sparse(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
 
     def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
         safety = {"weight": settings["strength"], "density": settings["density"]}
-        return _recipe(method, experts, {"weight": 1.0, "density": 1.0}, safety, {"normalize": False})
+        return recipe_of(method, experts, {"weight": 1.0, "density": 1.0}, safety, {"normalize": False})
 
     return recipe
 
 
-def _sst(filter_name: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+KIND_OF = {"diagonal": "diagonal", "ekfac": "ekfac", "subspace": "subspace", "subspace_model": "subspace"}
+
+
+def sst_recipe(**shared: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    """Return what makes SST recipes with shared parameters `shared` and those of the settings.
+
+    The utility expert keeps its norms and embeddings, which the safety adapter does not touch.
+    """
+    kind = KIND_OF.get(shared.get("geometry", ""), "kronecker")
+
     def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
-        return _recipe(
+        utility, safety = experts.fisher(kind)
+        return recipe_of(
             "sst",
             experts,
-            {"role": "utility", "fisher": experts.fisher_utility},
-            {"role": "safety", "fisher": experts.fisher_safety},
-            {"filter": filter_name, **settings},
+            {"role": "utility", "fisher": utility},
+            {"role": "safety", "fisher": safety},
+            {**shared, **settings},
         )
 
     return recipe
@@ -99,6 +113,13 @@ METHODS = (
     Method("task_arithmetic", "Task Arithmetic", (0.4, 1.5), None, _task_arithmetic),
     Method("ties", "TIES", (0.4, 1.5), _DENSITIES, _sparse("ties")),
     Method("dare_ties", "DARE-TIES", (0.4, 1.5), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.6, 2.1), _COSTS, _sst(DEFAULTS.filter)),
-    Method("sst_shuffled", "SST, weights shuffled", (0.6, 2.1), _COSTS, _sst("shuffled"), control=True),
+    Method("sst", "SST-Merge", (0.6, 2.1), _COSTS, sst_recipe(filter=DEFAULTS.filter)),
+    Method(
+        "sst_shuffled",
+        "SST, weights shuffled",
+        (0.6, 2.1),
+        _COSTS,
+        sst_recipe(filter="shuffled"),
+        control=True,
+    ),
 )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.demo.candidates import Candidate, Expert, Merge, Training
 from sst_mergekit.demo.merging import fold_adapter, write_recipe
-from sst_mergekit.demo.methods import Experts, Method, Settings
+from sst_mergekit.demo.methods import METHODS, Experts, Method, Settings
 from sst_mergekit.demo.world import FULL as FULL_WORLD
 from sst_mergekit.demo.world import QUICK as QUICK_WORLD
 from sst_mergekit.demo.world import WorldSize
 
+if TYPE_CHECKING:
+    from sst_mergekit.statistics.axes import AxesSource
+
+SUBSPACE_RANK = 16
 TRAINED = "lora_training"
 TRAINED_LABEL = "LoRA training on calibration data"
 
@@ -25,6 +31,8 @@ class DemoSize:
         budget: settings tried on the development split, the same number for every method.
         samples: calibration conversations per statistic.
         steps, rates: the grid of the trained rival; their product is the budget.
+        methods: what is compared.
+        kinds: the statistics that they need, each after those before it.
     """
 
     world: WorldSize
@@ -32,6 +40,8 @@ class DemoSize:
     samples: int
     steps: tuple[int, ...]
     rates: tuple[float, ...]
+    methods: tuple[Method, ...] = METHODS
+    kinds: tuple[str, ...] = ("kronecker",)
 
 
 FULL = DemoSize(FULL_WORLD, 16, 256, (20, 60, 120, 180), (5e-4, 1e-3, 2e-3, 4e-3))
@@ -65,13 +75,12 @@ class SeedPlan:
 
     def experts(self) -> Experts:
         """Return what the recipes name."""
-        world, fisher = self.folder / "world", self.folder / "fisher"
+        world = self.folder / "world"
         return Experts(
             base=str(world / "base"),
             utility=str(world / "utility"),
             safety=f"{world / 'base'}+{world / 'safety_lora'}",
-            fisher_utility=str(fisher / "utility"),
-            fisher_safety=str(fisher / "safety"),
+            statistics=str(self.folder / "fisher"),
         )
 
     def unmerged(self) -> list[Trial]:
@@ -128,17 +137,19 @@ def train(plan: SeedPlan) -> None:
     train_world(plan.folder / "world", plan.seed, plan.size.world, progress=False)
 
 
-def measure(plan: SeedPlan, which: str) -> None:
+def measure(plan: SeedPlan, which: str, kind: str) -> None:
     """Measure one expert's statistics with the code of ``sst-mergekit fisher``, and fold the adapter."""
     from sst_mergekit.demo.merging import quiet_libraries
     from sst_mergekit.statistics.collect import Options
     from sst_mergekit.statistics.estimate import estimate
+    from sst_mergekit.statistics.kinds.kind import Form
     from sst_mergekit.statistics.loading import ModelSpec
     from sst_mergekit.statistics.rows import Source
 
     quiet_libraries()
     world = plan.folder / "world"
-    out = plan.folder / "fisher" / which
+    experts = plan.experts()
+    out = Path(experts.fisher(kind)[which == "safety"])
     if which == "safety":
         spec, data = ModelSpec(str(world / "base"), str(world / "safety_lora")), "harm"
         fold_adapter(plan.experts().safety, plan.lora_cache)
@@ -146,5 +157,23 @@ def measure(plan: SeedPlan, which: str) -> None:
         spec, data = ModelSpec(str(world / "utility")), "benign"
     if not out.is_dir():
         source = Source(str(world / "calibration" / f"{data}.jsonl"))
-        options = Options(batch_size=32, seed=plan.seed, progress=False)
-        estimate(spec, source, out, options, samples=plan.size.samples)
+        options = Options(
+            kind, Form(gradient=kind == "kronecker"), batch_size=32, seed=plan.seed, progress=False
+        )
+        estimate(spec, source, out, options, samples=plan.size.samples, axes=_axes(experts, kind))
+
+
+def _axes(experts: Experts, kind: str) -> AxesSource | None:
+    """Return the coordinates that a kind is measured in."""
+    from sst_mergekit.adapters.deltas import deltas
+    from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
+
+    if kind == "ekfac":
+        utility, safety = experts.fisher("kronecker")
+        return AxesSource(
+            lambda: joint_basis(safety, utility, DEFAULTS.damping), {"basis": [safety, utility]}
+        )
+    if kind == "subspace":
+        pair = experts.base, experts.safety
+        return AxesSource(lambda: patch_axes(deltas(*pair), SUBSPACE_RANK), {"patch": list(pair)})
+    return None

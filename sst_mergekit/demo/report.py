@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sst_mergekit.demo.methods import METHODS
+from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.plan import TRAINED, TRAINED_LABEL
 from sst_mergekit.demo.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.demo.scoring import Scores
@@ -18,8 +18,8 @@ EXPERTS = {
     "utility": "utility expert (unmerged)",
     "safety": "safety expert (unmerged)",
 }
-LABELS = {method.name: method.label for method in METHODS} | {TRAINED: TRAINED_LABEL}
-CONTROLS = {method.name for method in METHODS if method.control}
+LABELS = {method.name: method.label for method in EVERY} | {TRAINED: TRAINED_LABEL}
+CONTROLS = {method.name for method in EVERY if method.control}
 CONFLICT_MEAN, CONFLICT_LEAST = 0.05, 0.02
 HEADER = ("model", "safety", "over-refusal", "MMLU", "HumanEval", "utility", "ΔS", "ΔU", "tax", "hypervolume")
 
@@ -32,10 +32,15 @@ def to_json(results: Sequence[SeedResult], about: dict[str, Any]) -> dict[str, A
         "conflict": conflict(results),
         "against_task_arithmetic": {
             name: dataclasses.asdict(compare(results, name)) | {"cut": compare(results, name).cut}
-            for name in LABELS
+            for name in labels(results)
         },
         "seeds": [dataclasses.asdict(result) for result in results],
     }
+
+
+def labels(results: Sequence[SeedResult]) -> dict[str, str]:
+    """Return the methods that were compared, in the order of the table, with their labels."""
+    return {name: label for name, label in LABELS.items() if name in results[0].methods}
 
 
 def conflict(results: Sequence[SeedResult]) -> dict[str, Any]:
@@ -67,7 +72,7 @@ def to_markdown(results: Sequence[SeedResult], about: dict[str, Any]) -> str:
 def table(results: Sequence[SeedResult]) -> str:
     """Return the main table: unmerged models, then every method at its chosen setting."""
     rows = [[EXPERTS[name], *_scores([r.experts[name] for r in results]), "", "", "", ""] for name in EXPERTS]
-    for name, label in LABELS.items():
+    for name, label in labels(results).items():
         found = [r.methods[name] for r in results]
         chosen = [m.chosen.test for m in found]
         taxes = [m.tax.value for m in found if m.tax.value is not None]
@@ -107,7 +112,7 @@ def notes(results: Sequence[SeedResult]) -> str:
 def comparison_table(results: Sequence[SeedResult]) -> str:
     """Return every method against Task Arithmetic, paired by seed."""
     rows = []
-    for name, label in LABELS.items():
+    for name, label in labels(results).items():
         if name == BASELINE:
             continue
         found = compare(results, name)
@@ -168,7 +173,7 @@ def settings_table(results: Sequence[SeedResult]) -> str:
     """Return the chosen setting of each method and seed."""
     rows = []
     for result in results:
-        for name, label in LABELS.items():
+        for name, label in labels(results).items():
             found = result.methods[name]
             chosen = ", ".join(f"{key} {value:g}" for key, value in found.chosen.settings.items())
             rows.append([str(result.seed), label, chosen, f"{found.chosen.dev.safety.value:.2f}"])

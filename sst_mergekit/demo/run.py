@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sst_mergekit.demo.candidates import evaluate
-from sst_mergekit.demo.methods import METHODS
 from sst_mergekit.demo.plan import DemoSize, SeedPlan, Trial, measure, train
 from sst_mergekit.demo.pool import Pool
 from sst_mergekit.demo.results import Point, SeedResult, method_result, to_test
@@ -33,13 +32,15 @@ def run(
     out.mkdir(parents=True, exist_ok=True)
     with Pool(workers, out / "log.txt", progress) as pool:
         pool.map("train base and experts", train, [(plan,) for plan in plans])
-        pool.map("measure statistics", measure, [(plan, w) for plan in plans for w in ("utility", "safety")])
+        for kind in size.kinds:
+            jobs = [(plan, who, kind) for plan in plans for who in ("utility", "safety")]
+            pool.map(f"measure {kind} statistics", measure, jobs)
         unmerged = [(plan, trial) for plan in plans for trial in plan.unmerged()]
         experts = _score(pool, "score experts", "test", unmerged)
-        merges = [(p, p.merge(m, s)) for p in plans for m in METHODS for s in coarse(m, size.budget)]
+        merges = [(p, p.merge(m, s)) for p in plans for m in size.methods for s in coarse(m, size.budget)]
         sweep = [*merges, *((p, t) for p in plans for t in p.trainings())]
         dev = _score(pool, "sweep on the development split", "dev", sweep)
-        closer = _closer(plans, _points(sweep, dev), size.budget)
+        closer = _closer(plans, _points(sweep, dev), size)
         dev += _score(pool, "sweep again where safety is won", "dev", closer)
         sweep += closer
         points = _points(sweep, dev)
@@ -63,13 +64,15 @@ def _score(pool: Pool, label: str, split: str, jobs: Sequence[Job]) -> list[Scor
     return pool.map(label, evaluate, calls)
 
 
-def _closer(plans: Sequence[SeedPlan], points: dict[int, dict[str, list[Point]]], budget: int) -> list[Job]:
+def _closer(
+    plans: Sequence[SeedPlan], points: dict[int, dict[str, list[Point]]], size: DemoSize
+) -> list[Job]:
     """Return the merges of the second half of the budget."""
     return [
         (plan, plan.merge(method, settings))
         for plan in plans
-        for method in METHODS
-        for settings in fine(method, budget, points[plan.seed][method.name])
+        for method in size.methods
+        for settings in fine(method, size.budget, points[plan.seed][method.name])
     ]
 
 

@@ -6,7 +6,8 @@ import json
 import pytest
 
 from sst_mergekit.demo import report
-from sst_mergekit.demo.methods import METHODS, Experts
+from sst_mergekit.demo.family import EVERY
+from sst_mergekit.demo.methods import Experts
 from sst_mergekit.demo.picture import draw
 from sst_mergekit.demo.results import Point, SeedResult, choose, compare, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
@@ -125,8 +126,8 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
     import sst_mergekit
 
     sst_mergekit.register()
-    experts = Experts("/b", "/u", "/b+/s", "/fu", "/fs")
-    for method in METHODS:
+    experts = Experts("/b", "/u", "/b+/s", "/f")
+    for method in EVERY:
         body = method.recipe(experts, coarse(method, 8)[0])
         config = MergeConfiguration.model_validate(body)
         spec = registry.get(config.merge_method).spec

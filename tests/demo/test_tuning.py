@@ -2,6 +2,7 @@
 
 import pytest
 
+from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.methods import METHODS
 from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
 from sst_mergekit.demo.results import Point
@@ -25,7 +26,7 @@ def strengths(settings, **wanted):
 @pytest.mark.parametrize("safety", [lambda s: s["strength"] / 2, lambda _: 1.0, lambda _: 0.0])
 def test_every_method_has_the_same_budget(size, safety, tmp_path):
     plan = SeedPlan(tmp_path, 0, size)
-    for method in METHODS:
+    for method in EVERY:
         first = coarse(method, size.budget)
         every = first + fine(method, size.budget, scored(first, safety))
         names = {plan.merge(method, settings).candidate.name for settings in every}

@@ -1,0 +1,99 @@
+"""The rest of the family: every other geometry and filter of SST, mergekit's other methods, and the rivals.
+
+``sst-mergekit demo --family`` runs them beside the methods of the demo's table, each with the same budget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sst_mergekit.core.settings import DEFAULTS
+from sst_mergekit.demo.methods import METHODS, Experts, Method, Settings, recipe_of, sst_recipe
+
+KINDS = ("diagonal", "ekfac", "subspace")  # statistics that they need beside the Kronecker factors
+_COSTS = ("cost", (0.03, DEFAULTS.cost))
+_DENSITIES = ("density", (0.3, 0.6))
+_ADDED = (0.4, 1.5)  # strengths of a patch that is added whole
+_FILTERED = (0.6, 2.1)  # and of one that is filtered
+
+
+def _sst(
+    name: str, label: str, second: tuple | None = _COSTS, control: bool = False, **shared: str
+) -> Method:
+    return Method(f"sst_{name}", label, _FILTERED, second, sst_recipe(**shared), control)
+
+
+def _of_mergekit(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    """Sparsifying methods of mergekit: only the safety patch is thinned."""
+
+    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
+        safety = {"weight": settings["strength"], "density": settings["density"]}
+        return recipe_of(method, experts, {"weight": 1.0, "density": 1.0}, safety, {"normalize": False})
+
+    return recipe
+
+
+def _weighed(method: str, kind: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    """Means of both experts by statistics; strength is the safety expert's weight."""
+
+    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
+        weight = settings["strength"]
+        fisher = experts.fisher(kind)
+        utility = {"weight": round(1 - weight, 4), "fisher": fisher[0]}
+        safety = {"weight": weight, "fisher": fisher[1]}
+        return recipe_of(method, experts, utility, safety, {"on_missing": "average"})
+
+    return recipe
+
+
+def _roles(method: str, role: str, **names: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    """Rivals by role; `names` says which of their parameters a setting is."""
+
+    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
+        shared = {names.get(key, key): value for key, value in settings.items()}
+        return recipe_of(method, experts, {"role": "utility"}, {"role": role}, shared)
+
+    return recipe
+
+
+def _agl(experts: Experts, settings: Settings) -> dict[str, Any]:
+    safety = {"role": "safety", "fisher": experts.fisher("kronecker")[1]}
+    shared = {**settings, "on_missing": "keep"}
+    return recipe_of("agl", experts, {"role": "utility"}, safety, shared)
+
+
+def _dare_svd(experts: Experts, settings: Settings) -> dict[str, Any]:
+    utility, safety = {"weight": 1.0}, {"weight": settings["strength"]}
+    return recipe_of("dare_svd", experts, utility, safety, {"drop": settings["drop"]})
+
+
+FAMILY = (
+    _sst("soft", "SST, soft", filter="soft"),
+    _sst("hard", "SST, hard", _DENSITIES, filter="hard"),
+    _sst("global", "SST, hard, global threshold", _DENSITIES, filter="hard", threshold="global"),
+    _sst("gain", "SST, hard by gain", _DENSITIES, filter="hard", score="gain"),
+    _sst("activation", "SST, activation", geometry="activation"),
+    _sst("diagonal", "SST, diagonal", geometry="diagonal"),
+    _sst("diagonal_hard", "SST, diagonal, hard", _DENSITIES, geometry="diagonal", filter="hard"),
+    _sst("ekfac", "SST, EK-FAC", geometry="ekfac"),
+    _sst("subspace", "SST, subspace", geometry="subspace"),
+    _sst("subspace_model", "SST, subspace of the model", geometry="subspace_model"),
+    _sst("unbalanced", "SST without balance", balance="none"),
+    _sst("data_free", "SST, no data", filter="data_free"),
+    _sst("random", "random subspace", _DENSITIES, control=True, filter="random"),
+    _sst("magnitude", "largest entries", _DENSITIES, control=True, filter="magnitude"),
+    _sst("svd", "top singular directions", _DENSITIES, control=True, filter="svd"),
+    Method("dare_linear", "DARE", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("dare_linear")),
+    Method("breadcrumbs", "Breadcrumbs", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("breadcrumbs")),
+    Method("fisher", "Fisher merging", (0.1, 0.9), None, _weighed("fisher", "diagonal")),
+    Method("regmean", "RegMean", (0.1, 0.9), None, _weighed("regmean", "kronecker")),
+    Method("safemerge", "SafeMERGE", (0.2, 1.0), ("threshold", (0.35, 0.8)), _roles("safemerge", "safety")),
+    Method("safe_lora", "Safe LoRA", (0.2, 1.0), None, _roles("safe_lora", "aligned", strength="threshold")),
+    Method("resta", "RESTA with DARE", _ADDED, ("drop", (0.1, 0.3)), _roles("resta", "aligned")),
+    Method("mergealign", "MergeAlign", (0.2, 1.0), None, _roles("mergealign", "safety")),
+    Method("lox", "LoX", (0.2, 1.0), ("extrapolation", (0.5, 1.25)), _roles("lox", "aligned")),
+    Method("agl", "AlignGuard-LoRA, post hoc", _ADDED, ("penalty", (0.3, 1.0)), _agl),
+    Method("dare_svd", "DARE on singular components", _ADDED, ("drop", (0.3, 0.5)), _dare_svd),
+)
+EVERY = METHODS + FAMILY
