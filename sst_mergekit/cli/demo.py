@@ -39,7 +39,8 @@ def command(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
     size = QUICK if quick else FULL
     if family:
-        size = dataclasses.replace(size, methods=EVERY, kinds=(*size.kinds, *KINDS))
+        names = tuple(method.name for method in EVERY)
+        size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
     out = out.absolute()
     _claim(out, quick)
     started = time.monotonic()

@@ -31,7 +31,7 @@ class DemoSize:
         budget: settings tried on the development split, the same number for every method.
         samples: calibration conversations per statistic.
         steps, rates: the grid of the trained rival; their product is the budget.
-        methods: what is compared.
+        methods: names of what is compared.
         kinds: the statistics that they need, each after those before it.
     """
 
@@ -40,7 +40,7 @@ class DemoSize:
     samples: int
     steps: tuple[int, ...]
     rates: tuple[float, ...]
-    methods: tuple[Method, ...] = METHODS
+    methods: tuple[str, ...] = tuple(method.name for method in METHODS)
     kinds: tuple[str, ...] = ("kronecker",)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sst_mergekit.demo.candidates import evaluate
+from sst_mergekit.demo.family import EVERY
+from sst_mergekit.demo.methods import Method
 from sst_mergekit.demo.plan import DemoSize, SeedPlan, Trial, measure, train
 from sst_mergekit.demo.pool import Pool
 from sst_mergekit.demo.results import Point, SeedResult, method_result, to_test
@@ -36,8 +38,9 @@ def run(
             jobs = [(plan, who, kind) for plan in plans for who in ("utility", "safety")]
             pool.map(f"measure {kind} statistics", measure, jobs)
         unmerged = [(plan, trial) for plan in plans for trial in plan.unmerged()]
+        methods = _methods(size)
         experts = _score(pool, "score experts", "test", unmerged)
-        merges = [(p, p.merge(m, s)) for p in plans for m in size.methods for s in coarse(m, size.budget)]
+        merges = [(p, p.merge(m, s)) for p in plans for m in methods for s in coarse(m, size.budget)]
         sweep = [*merges, *((p, t) for p in plans for t in p.trainings())]
         dev = _score(pool, "sweep on the development split", "dev", sweep)
         closer = _closer(plans, _points(sweep, dev), size)
@@ -64,6 +67,10 @@ def _score(pool: Pool, label: str, split: str, jobs: Sequence[Job]) -> list[Scor
     return pool.map(label, evaluate, calls)
 
 
+def _methods(size: DemoSize) -> list[Method]:
+    return [method for method in EVERY if method.name in size.methods]
+
+
 def _closer(
     plans: Sequence[SeedPlan], points: dict[int, dict[str, list[Point]]], size: DemoSize
 ) -> list[Job]:
@@ -71,7 +78,7 @@ def _closer(
     return [
         (plan, plan.merge(method, settings))
         for plan in plans
-        for method in size.methods
+        for method in _methods(size)
         for settings in fine(method, size.budget, points[plan.seed][method.name])
     ]
 
