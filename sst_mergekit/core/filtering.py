@@ -58,7 +58,7 @@ def data_free(patch: Tensor, utility: Tensor, settings: FilterSettings) -> Tenso
         patch: [any shape].
         utility: the utility expert's task vector, of the same shape.
     """
-    if not bool(utility.any()):
+    if not (bool(utility.any()) and bool(patch.any())):
         return patch.to(torch.float64)
     harm = {"diagonal": patch.to(torch.float64).square()}
     benign = {"diagonal": utility.to(torch.float64).square()}

@@ -136,6 +136,7 @@ def test_data_free_is_soft_on_squared_task_vectors():
     rho = (harm / harm.mean() + settings.damping) / (benign / benign.mean() + settings.damping)
     torch.testing.assert_close(data_free(delta, utility, settings), delta * rho / (rho + 0.4))
     assert torch.equal(data_free(delta, torch.zeros_like(utility), settings), delta)
+    assert not data_free(torch.zeros_like(delta), utility, settings).any()  # a tensor without a patch
 
 
 @pytest.mark.parametrize("name", ["random", "magnitude", "svd"])
