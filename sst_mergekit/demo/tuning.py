@@ -27,7 +27,8 @@ def fine(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]
     found: list[Settings] = []
     for value in _values(method):
         low, high = _bracket([p for p in points if _second(method, p.settings) == value])
-        steps = [(i + 1) / (count + 1) for i in range(count)]
+        parts = count + 1 + count % 2  # never the middle, which may have been tried
+        steps = [(i + 1) / parts for i in range(count)]
         found += [_settings(method, low + (high - low) * step, value) for step in steps]
     return found
 

@@ -1,5 +1,7 @@
 """Equal budgets, and half of each where the development safety crosses the target."""
 
+import dataclasses
+
 import pytest
 
 from sst_mergekit.demo.family import EVERY
@@ -22,7 +24,11 @@ def strengths(settings, **wanted):
     return [s["strength"] for s in settings if all(s[key] == value for key, value in wanted.items())]
 
 
-@pytest.mark.parametrize("size", [FULL, QUICK])
+SMALL = dataclasses.replace(QUICK, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))
+ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-3, 3e-3, 4e-3))
+
+
+@pytest.mark.parametrize("size", [FULL, QUICK, SMALL, ODD])
 @pytest.mark.parametrize("safety", [lambda s: s["strength"] / 2, lambda _: 1.0, lambda _: 0.0])
 def test_every_method_has_the_same_budget(size, safety, tmp_path):
     plan = SeedPlan(tmp_path, 0, size)
