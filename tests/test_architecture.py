@@ -20,7 +20,7 @@ ALLOWED = {
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "cli": {"core", "statistics", "recipe", "plugin", "adapters", "inspection", "evaluation", "demo"},
 }
-SHARED = {"errors", "files", "resources"}
+SHARED = {"errors", "files", "hub", "resources"}
 
 
 def imported(path: Path) -> set[str]:

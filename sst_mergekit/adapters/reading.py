@@ -18,6 +18,7 @@ from torch import Tensor
 from sst_mergekit.adapters.kinds import require_plain_lora
 from sst_mergekit.adapters.pair import Pair
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.hub import download
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -89,24 +90,11 @@ def read_adapter(path: ModelPath) -> Adapter:
 def _locate(path: ModelPath) -> Path:
     directory = Path(path.path)
     if not directory.is_dir():
-        directory = _download(path)
+        directory = download(path.path, path.revision, (CONFIG, WEIGHTS), str(path), RecipeError)
     for name in (CONFIG, WEIGHTS):
         if not (directory / name).is_file():
             raise RecipeError(f"{path}: holds no {name}; save the adapter again with PEFT's save_pretrained")
     return directory
-
-
-def _download(path: ModelPath) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(path.path, revision=path.revision, allow_patterns=[CONFIG, WEIGHTS]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise RecipeError(
-            f"{path}: neither a local directory nor a Hub repository that can be read ({reason})"
-        ) from None
 
 
 def _configuration(source: str, path: Path) -> Mapping[str, Any]:

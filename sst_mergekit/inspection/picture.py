@@ -42,7 +42,7 @@ def draw(found: Sequence[Inspected], path: Path) -> None:
         right.set_xlabel("share of the patch that the filter keeps")
         for axis in (left, right):
             axis.grid(alpha=0.25)
-            axis.legend(fontsize=8, loc="lower right")
+            axis.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 1), ncol=3, frameon=False)
     figure.tight_layout()
     figure.savefig(path, dpi=130, format="png")
     plt.close(figure)

@@ -49,11 +49,6 @@ def critical_directions(fisher: Tensor, density: float) -> tuple[Tensor, Tensor]
     return values[-count:].flip(0).clamp(min=0), vectors[:, -count:].flip(1)
 
 
-def critical_part(update: Tensor, vectors: Tensor) -> Tensor:
-    """Return ``P_A D = U Uᵀ D`` for orthonormal columns U [d_out, m]."""
-    return vectors @ (vectors.T @ update.to(torch.float64))
-
-
 def agl(update: Tensor, fisher: Tensor, penalty: float = PENALTY, density: float = DENSITY) -> Tensor:
     """Return ``(I - P_A) D + (I + lambda F)^-1 P_A D`` [d_out, d_in], float64.
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sst_mergekit.core.geometry import Geometry
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.hub import download
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest, read_manifest
 
 # The containers that checkpoints and architectures disagree about.
@@ -128,17 +129,4 @@ def _locate(source: str) -> Path:
         raise StatisticsError(
             f"{source}: no such directory; make it with 'sst-mergekit fisher --out {source}'"
         )
-    return _download(repo, revision or None, source)
-
-
-def _download(repo: str, revision: str | None, source: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=[FILE_NAME, "*.safetensors"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise StatisticsError(
-            f"{source}: neither a local directory nor a Hub repository that can be read ({reason})"
-        ) from None
+    return download(repo, revision or None, (FILE_NAME, "*.safetensors"), source, StatisticsError)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from sst_mergekit.rivals.agl import agl, critical_directions, critical_part
+from sst_mergekit.rivals.agl import agl, critical_directions
 from sst_mergekit.rivals.average import average
 from sst_mergekit.rivals.conjugate_gradients import conjugate_gradients
 from sst_mergekit.rivals.dare_svd import dare_svd
@@ -363,6 +363,11 @@ def test_agl_minimises_the_penalised_distance(dense, density):
     p = top @ top.T
     expected = np.linalg.solve(np.eye(OUT) + 3.0 * p @ full @ p, update.numpy())
     np.testing.assert_allclose(agl(update, g, 3.0, density).numpy(), expected, atol=1e-12)
+
+
+def critical_part(update, vectors):
+    """P_A D = U Uᵀ D."""
+    return vectors @ (vectors.T @ update.double())
 
 
 @pytest.mark.parametrize("dense", [True, False])
