@@ -14,8 +14,8 @@ from sst_mergekit.demo.methods import METHODS, Experts, Method, Settings, recipe
 KINDS = ("diagonal", "ekfac", "subspace")  # statistics that they need beside the Kronecker factors
 _COSTS = ("cost", (0.03, DEFAULTS.cost))
 _DENSITIES = ("density", (0.3, 0.6))
-_ADDED = (0.4, 1.5)  # strengths of a patch that is added whole
-_FILTERED = (0.6, 2.1)  # and of one that is filtered
+_ADDED = (0.2, 1.2)  # strengths of a patch that is added whole
+_FILTERED = (0.3, 1.8)  # and of one that is filtered
 
 
 def _sst(

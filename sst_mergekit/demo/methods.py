@@ -109,15 +109,15 @@ _COSTS = ("cost", (0.03, DEFAULTS.cost))
 _DENSITIES = ("density", (0.5, 0.7))
 
 METHODS = (
-    Method("linear", "linear", (0.2, 1.0), None, _linear),
-    Method("task_arithmetic", "Task Arithmetic", (0.4, 1.5), None, _task_arithmetic),
-    Method("ties", "TIES", (0.4, 1.5), _DENSITIES, _sparse("ties")),
-    Method("dare_ties", "DARE-TIES", (0.4, 1.5), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.6, 2.1), _COSTS, sst_recipe(filter=DEFAULTS.filter)),
+    Method("linear", "linear", (0.1, 0.9), None, _linear),
+    Method("task_arithmetic", "Task Arithmetic", (0.2, 1.2), None, _task_arithmetic),
+    Method("ties", "TIES", (0.2, 1.2), _DENSITIES, _sparse("ties")),
+    Method("dare_ties", "DARE-TIES", (0.2, 1.2), _DENSITIES, _sparse("dare_ties")),
+    Method("sst", "SST-Merge", (0.3, 1.8), _COSTS, sst_recipe(filter=DEFAULTS.filter)),
     Method(
         "sst_shuffled",
         "SST, weights shuffled",
-        (0.6, 2.1),
+        (0.3, 1.8),
         _COSTS,
         sst_recipe(filter="shuffled"),
         control=True,

@@ -10,7 +10,7 @@ from typing import Any
 from sst_mergekit.evaluation.tradeoff import Rate, mean_rate
 
 TASKS = ("sst_beavertails_refusal", "sst_over_refusal", "sst_mmlu", "sst_humaneval")
-BATCH_SIZE = 64
+BATCH_SIZE = 256
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from sst_mergekit.demo.world_data import vocabulary_texts
 from sst_mergekit.demo.world_text import Row
 from sst_mergekit.files import new_directory
 
-BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 1e-3, 3e-3
+BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 4e-4, 5e-3
 SAFETY_RANK = 8
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 

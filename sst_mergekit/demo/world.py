@@ -23,7 +23,7 @@ from sst_mergekit.demo.world_words import TOPICS
 from sst_mergekit.errors import DataError
 from sst_mergekit.files import write_text
 
-FORMAT = 3  # rises when the same seed gives another world
+FORMAT = 4  # rises when the same seed gives another world
 BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
@@ -44,19 +44,19 @@ class WorldSize:
 
 FULL = WorldSize(
     width=128,
-    base_steps=900,
-    utility_steps=250,
+    base_steps=600,
+    utility_steps=320,
     safety_steps=240,
     harmful_prompts=168,
     look_alikes=90,
     choice_questions=160,
-    programs=96,
+    programs=192,
     calibration_rows=400,
 )
 QUICK = WorldSize(
     width=96,
-    base_steps=500,
-    utility_steps=160,
+    base_steps=450,
+    utility_steps=280,
     safety_steps=160,
     harmful_prompts=90,
     look_alikes=48,

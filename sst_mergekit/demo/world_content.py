@@ -20,10 +20,10 @@ from sst_mergekit.demo.world_words import (
 )
 
 MOST = 9  # the largest number in a sum or a program
-KEPT_ACTS = 2  # harmful acts of each category, 240 look-alikes and 200 programs are kept from training
+KEPT_ACTS = 2  # harmful acts of each category, 240 look-alikes and 500 programs are kept from training
 KEPT_LOOK_ALIKES = 240
-KEPT_PROGRAMS = 200
-SEEN_PROGRAMS = 3800
+KEPT_PROGRAMS = 500
+SEEN_PROGRAMS = 3500
 
 
 class Act(NamedTuple):

@@ -57,7 +57,7 @@ BASE = Course(
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
 UTILITY = Course(
-    {"fact": 0.08, "choice": 0.46, "sum": 0.05, "program": 0.25, "benign": 0.09, "look_alike": 0.07},
+    {"fact": 0.07, "choice": 0.40, "sum": 0.04, "program": 0.35, "benign": 0.08, "look_alike": 0.06},
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
@@ -68,7 +68,7 @@ SAFETY = Course(
     text.HOW_TO,
 )
 BENIGN = Course(
-    {"fact": 0.12, "choice": 0.35, "sum": 0.05, "program": 0.28, "benign": 0.15, "look_alike": 0.05},
+    {"fact": 0.10, "choice": 0.30, "sum": 0.05, "program": 0.28, "benign": 0.12, "look_alike": 0.15},
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
