@@ -124,10 +124,31 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
                 f"{found.seeds_won}/{found.seeds}",
                 "null" if found.tax is None else f"{found.tax:.3f} ({found.baseline_tax:.3f})",
                 "null" if found.cut is None else f"{found.cut:+.0%}",
+                _part(
+                    _skill(found.tax, found.over_refusal),
+                    _skill(found.baseline_tax, found.baseline_over_refusal),
+                ),
+                _part(found.over_refusal, found.baseline_over_refusal),
             ]
         )
-    header = ("against Task Arithmetic", "hypervolume", "seeds won", "tax (Task Arithmetic's)", "tax cut")
+    header = (
+        "against Task Arithmetic",
+        "hypervolume",
+        "seeds won",
+        "tax (Task Arithmetic's)",
+        "tax cut",
+        "of it skill",
+        "of it over-refusal",
+    )
     return _markdown_table(header, rows)
+
+
+def _skill(tax: float | None, over_refusal: float | None) -> float | None:
+    return None if tax is None or over_refusal is None else tax - over_refusal
+
+
+def _part(ours: float | None, theirs: float | None) -> str:
+    return "null" if ours is None or theirs is None else f"{ours:.3f} ({theirs:.3f})"
 
 
 def conflict_line(results: Sequence[SeedResult]) -> str:

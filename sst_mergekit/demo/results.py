@@ -10,6 +10,7 @@ from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.evaluation.tradeoff import Tax, hypervolume, interval, pareto, safety_tax
 
 TARGET_SAFETY = 0.9
+PARTS = 3  # of utility: MMLU, HumanEval, compliance
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class Comparison:
     Attributes:
         tax: mean tax over the seeds where both methods have one, None where there is no such seed.
         baseline_tax: Task Arithmetic's on the same seeds.
+        over_refusal: the part of ``tax`` that is over-refusal; the rest is skill.
+        baseline_over_refusal: Task Arithmetic's on the same seeds.
         hypervolume_gain: mean difference of hypervolume.
         hypervolume_margin: half-width of its 95 % t-interval, None below two seeds.
         seeds_won: seeds with the higher hypervolume.
@@ -102,6 +105,8 @@ class Comparison:
 
     tax: float | None
     baseline_tax: float | None
+    over_refusal: float | None
+    baseline_over_refusal: float | None
     hypervolume_gain: float
     hypervolume_margin: float | None
     seeds_won: int
@@ -115,17 +120,35 @@ class Comparison:
         return 1 - self.tax / self.baseline_tax
 
 
+def over_refusal_tax(result: SeedResult, method: str) -> float:
+    """Return the part of a method's tax that is over-refusal: a third of utility is compliance."""
+    found = result.methods[method]
+    if found.chosen.test is None:
+        raise ValueError(f"{method}: the chosen setting has no test scores")
+    lost = result.experts["utility"].compliance.value - found.chosen.test.compliance.value
+    return lost / PARTS / found.tax.gain
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
 def compare(results: Sequence[SeedResult], method: str, baseline: str = "task_arithmetic") -> Comparison:
     """Return how a method stands against the baseline over all seeds."""
     pairs = [(r.methods[method], r.methods[baseline]) for r in results]
     taxed = [
-        (m.tax.value, b.tax.value) for m, b in pairs if m.tax.value is not None and b.tax.value is not None
+        (m.tax.value, b.tax.value, over_refusal_tax(r, method), over_refusal_tax(r, baseline))
+        for r, (m, b) in zip(results, pairs, strict=True)
+        if m.tax.value is not None and b.tax.value is not None
     ]
+    tax, baseline_tax, part, baseline_part = map(_mean, zip(*taxed, strict=True)) if taxed else (None,) * 4
     gains = [m.hypervolume - b.hypervolume for m, b in pairs]
     mean, margin = interval(gains)
     return Comparison(
-        tax=sum(t for t, _ in taxed) / len(taxed) if taxed else None,
-        baseline_tax=sum(t for _, t in taxed) / len(taxed) if taxed else None,
+        tax=tax,
+        baseline_tax=baseline_tax,
+        over_refusal=part,
+        baseline_over_refusal=baseline_part,
         hypervolume_gain=mean,
         hypervolume_margin=margin,
         seeds_won=sum(gain > 0 for gain in gains),

@@ -88,6 +88,16 @@ def test_a_method_without_a_gain_has_no_tax_and_no_cut():
     assert "| null |" in row
 
 
+def test_the_tax_comes_apart_into_skill_and_over_refusal():
+    refuses = Scores(Rate(0.9, 0.01, 160), Rate(0.6, 0.01, 50), Rate(0.9, 0.01, 50), Rate(0.75, 0.01, 50))
+    result = seed_result(0)
+    found = method_result([Point({"strength": 1.0}, refuses, refuses)], UTILITY)
+    found = compare([dataclasses.replace(result, methods=result.methods | {"sst": found})], "sst")
+    assert found.tax == pytest.approx((0.3 + 0.0 + 0.15) / 3 / 0.8)
+    assert found.over_refusal == pytest.approx(0.3 / 3 / 0.8)
+    assert found.baseline_over_refusal == pytest.approx(found.baseline_tax / 3)
+
+
 ABOUT = {"command": "sst-mergekit demo", "budget": 24, "seconds": 1.0, "versions": {}}
 
 
