@@ -15,10 +15,21 @@ ALLOWED = {
     "rivals": {"core"},
     "plugin": {"core", "statistics", "rivals"},
     "evaluation": set(),
-    "demo": {"core", "statistics", "evaluation", "plugin", "adapters"},
+    "refit": {"core", "statistics", "plugin", "adapters"},
+    "demo": {"core", "statistics", "evaluation", "plugin", "adapters", "refit"},
     "adapters": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
-    "cli": {"core", "statistics", "recipe", "plugin", "adapters", "inspection", "evaluation", "demo"},
+    "cli": {
+        "core",
+        "statistics",
+        "recipe",
+        "plugin",
+        "adapters",
+        "inspection",
+        "evaluation",
+        "refit",
+        "demo",
+    },
 }
 SHARED = {"errors", "files", "hub", "resources"}
 

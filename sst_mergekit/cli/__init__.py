@@ -18,9 +18,11 @@ COMMANDS = {
     "inspect": ("sst_mergekit.cli.inspect", "Show what a recipe would keep of each patch."),
     "yaml": ("sst_mergekit.cli.yaml", "Check a recipe, then run mergekit-yaml on it."),
     "lora": ("sst_mergekit.cli.lora", "Merge LoRA adapters of one base into an adapter."),
+    "refit": ("sst_mergekit.cli.refit", "Fit a safety patch to its utility expert on calibration data."),
     "eval": ("sst_mergekit.cli.eval", "Run lm-eval's own command with our tasks in front."),
     "tasks-path": ("sst_mergekit.cli.tasks_path", "Print the folder for lm_eval --include_path."),
     "demo": ("sst_mergekit.cli.demo", "Train, merge and score tiny models, offline, end to end."),
+    "tally": ("sst_mergekit.cli.tally", "Count several demos together: one method against the others."),
 }
 
 

@@ -16,13 +16,23 @@ import click
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sst-demo"), show_default=True)
 @click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
+@click.option(
+    "--other-world", is_flag=True, help="Other models, other skills, no replay in the safety expert."
+)
 @click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(
-    out: Path, quick: bool, family: bool, seed: int, seeds: int, workers: int | None, quiet: bool
+    out: Path,
+    quick: bool,
+    other_world: bool,
+    family: bool,
+    seed: int,
+    seeds: int,
+    workers: int | None,
+    quiet: bool,
 ) -> None:
     """Train tiny experts, measure, merge by every method, score, and report.
 
@@ -34,18 +44,22 @@ def command(
     from sst_mergekit.demo.plan import FULL, QUICK
     from sst_mergekit.demo.report import to_json, to_markdown
     from sst_mergekit.demo.run import run
+    from sst_mergekit.demo.world import other
     from sst_mergekit.files import write_text
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
     size = QUICK if quick else FULL
+    if other_world:
+        size = dataclasses.replace(size, world=other(size.world))
     if family:
         names = tuple(method.name for method in EVERY)
         size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
     out = out.absolute()
-    _claim(out, quick)
+    flags = "".join(f" --{name}" for name, on in {"quick": quick, "other-world": other_world}.items() if on)
+    _claim(out, flags)
     started = time.monotonic()
     results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, not quiet)
-    flags = f"{' --quick' if quick else ''}{' --family' if family else ''}"
+    flags += " --family" if family else ""
     about = {
         "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
         "budget": size.budget,
@@ -60,18 +74,18 @@ def command(
     click.echo(f"{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
 
 
-def _claim(out: Path, quick: bool) -> None:
-    """Refuse to continue a quick demo as a full one, or the reverse."""
+def _claim(out: Path, flags: str) -> None:
+    """Refuse to continue a demo of one form as one of another."""
     from sst_mergekit.errors import SstError
     from sst_mergekit.files import write_text
 
-    form = "quick" if quick else "full"
+    form = flags.strip() or "full"
     mark = out / "form.txt"
     if out.is_file():
         raise SstError(f"{out}: is a file; choose another --out")
     out.mkdir(parents=True, exist_ok=True)
     if mark.is_file() and (found := mark.read_text(encoding="utf-8").strip()) != form:
-        raise SstError(f"{out}: holds a {found} demo; choose another --out or delete it")
+        raise SstError(f"{out}: holds a demo of the form '{found}'; choose another --out or delete it")
     write_text(mark, form + "\n")
 
 

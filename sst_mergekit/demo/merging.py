@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +41,19 @@ def run_recipe(path: Path, out: Path, lora_cache: Path, seed: int) -> None:
 
 def fold_adapter(reference: str, lora_cache: Path) -> None:
     """Fold ``base+adapter`` into mergekit's cache, once and whole, before several processes want it."""
-    if lora_cache.is_dir():
+    mark = lora_cache / f"{zlib.crc32(reference.encode()):08x}.folded"
+    if mark.is_file():
         return
     quiet_libraries()
     from mergekit.common import ModelReference
 
-    with new_directory(lora_cache) as temporary:
-        ModelReference.parse(reference).merged(cache_dir=str(temporary), lora_merge_dtype="float32")
+    lora_cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=lora_cache, prefix=".partial-") as temporary:
+        ModelReference.parse(reference).merged(cache_dir=temporary, lora_merge_dtype="float32")
+        for folded in Path(temporary).iterdir():
+            shutil.rmtree(lora_cache / folded.name, ignore_errors=True)
+            folded.rename(lora_cache / folded.name)
+    mark.touch()
 
 
 def quiet_libraries() -> None:

@@ -9,13 +9,14 @@ from sst_mergekit.demo.methods import METHODS
 from sst_mergekit.demo.plan import TRAINED, TRAINED_LABEL
 from sst_mergekit.demo.results import TARGET_SAFETY, SeedResult, place
 
-# colours of Okabe & Ito, told apart by most people; our method is the strong one
+# colours of Okabe & Ito, told apart by most people; ours are the strong ones
 STYLES = {
     "linear": ("#999999", "v"),
     "task_arithmetic": ("#0072B2", "s"),
     "ties": ("#56B4E9", "D"),
     "dare_ties": ("#009E73", "^"),
     "sst": ("#D55E00", "o"),
+    "sst_refit": ("#882255", "h"),
     "sst_shuffled": ("#E69F00", "x"),
     TRAINED: ("#CC79A7", "P"),
 }
@@ -64,7 +65,7 @@ def _panel(axis, result: SeedResult) -> None:  # noqa: ANN001  (matplotlib is im
         found = result.methods[name]
         colour, marker = STYLES[name]
         points = sorted(place(p.test) for p in found.front if p.test is not None)
-        strong = name == "sst"
+        strong = name in ("sst", "sst_refit")
         axis.plot(
             *zip(*points, strict=True),
             color=colour,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sst_mergekit.statistics.axes import AxesSource
 
 SUBSPACE_RANK = 16
+REFIT_STRENGTH, REFIT_COST = 0.6, 0.03
 TRAINED = "lora_training"
 TRAINED_LABEL = "LoRA training on calibration data"
 
@@ -81,6 +82,7 @@ class SeedPlan:
             utility=str(world / "utility"),
             safety=f"{world / 'base'}+{world / 'safety_lora'}",
             statistics=str(self.folder / "fisher"),
+            refits=str(self.folder / "refit"),
         )
 
     def unmerged(self) -> list[Trial]:
@@ -161,6 +163,31 @@ def measure(plan: SeedPlan, which: str, kind: str) -> None:
             kind, Form(gradient=kind == "kronecker"), batch_size=32, seed=plan.seed, progress=False
         )
         estimate(spec, source, out, options, samples=plan.size.samples, axes=_axes(experts, kind))
+
+
+def refit_patch(plan: SeedPlan, steps: int) -> None:
+    """Fit the filtered patch to the utility expert with the code of ``sst-mergekit refit``, and fold it."""
+    from sst_mergekit.demo.merging import quiet_libraries
+    from sst_mergekit.demo.training import SAFETY_RANK
+    from sst_mergekit.refit.fitting import Options
+    from sst_mergekit.refit.run import Data, refit
+    from sst_mergekit.refit.start import Start
+    from sst_mergekit.statistics.loading import ModelSpec
+    from sst_mergekit.statistics.rows import Source
+
+    quiet_libraries()
+    experts = plan.experts()
+    out = Path(experts.refits) / str(steps)
+    if not out.is_dir():
+        calibration = plan.folder / "world" / "calibration"
+        data = Data(Source(str(calibration / "harm.jsonl")), Source(str(calibration / "benign.jsonl")))
+        utility, safety = experts.fisher("kronecker")
+        start = Start(
+            experts.base, experts.safety, REFIT_STRENGTH, SAFETY_RANK, (safety, utility), REFIT_COST
+        )
+        options = Options(steps, seed=plan.seed, progress=False)
+        refit(ModelSpec(experts.utility), start, data, out, options)
+    fold_adapter(f"{experts.utility}+{out}", plan.lora_cache)
 
 
 def _axes(experts: Experts, kind: str) -> AxesSource | None:

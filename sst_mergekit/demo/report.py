@@ -87,7 +87,7 @@ def table(results: Sequence[SeedResult]) -> str:
                 _mean([m.hypervolume for m in found]),
             ]
         )
-    return _markdown_table(HEADER, rows)
+    return markdown_table(HEADER, rows)
 
 
 def notes(results: Sequence[SeedResult]) -> str:
@@ -140,7 +140,7 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
         "of it skill",
         "of it over-refusal",
     )
-    return _markdown_table(header, rows)
+    return markdown_table(header, rows)
 
 
 def _skill(tax: float | None, over_refusal: float | None) -> float | None:
@@ -198,7 +198,7 @@ def settings_table(results: Sequence[SeedResult]) -> str:
             found = result.methods[name]
             chosen = ", ".join(f"{key} {value:g}" for key, value in found.chosen.settings.items())
             rows.append([str(result.seed), label, chosen, f"{found.chosen.dev.safety.value:.2f}"])
-    return _markdown_table(("seed", "method", "chosen setting", "development safety"), rows)
+    return markdown_table(("seed", "method", "chosen setting", "development safety"), rows)
 
 
 def _scores(scores: Sequence[Scores]) -> list[str]:
@@ -231,7 +231,8 @@ def _emphasis(name: str, label: str) -> str:
     return f"*control: {label}*" if name in CONTROLS else label
 
 
-def _markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in markdown."""
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"

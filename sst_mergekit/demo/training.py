@@ -57,14 +57,14 @@ class WorldPaths:
         )
 
 
-def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, seed: int) -> LlamaForCausalLM:
-    """Returns an untrained Llama; of 0.63 million parameters at a width of 128."""
+def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, layers: int, seed: int) -> LlamaForCausalLM:
+    """Returns an untrained Llama; of 0.63 million parameters with 3 layers of width 128."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
         intermediate_size=2 * width,
-        num_hidden_layers=3,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
         max_position_embeddings=256,
@@ -159,8 +159,8 @@ def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) ->
 
 
 def _train_base(out: Path, seed: int, size: WorldSize, label: str | None) -> None:
-    tokenizer = build_tokenizer(vocabulary_texts())
-    model = new_llama(tokenizer, size.width, seed)
+    tokenizer = build_tokenizer(vocabulary_texts(size.arguments))
+    model = new_llama(tokenizer, size.width, size.layers, seed)
     exchanges = encode(_rows(out / "train" / "base.jsonl"), tokenizer)
     fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
     _save(model, tokenizer, WorldPaths.under(out).base)

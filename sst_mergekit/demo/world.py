@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +29,38 @@ BATCH = 32  # exchanges in a training step; the training files hold each step's 
 
 @dataclass(frozen=True)
 class WorldSize:
-    """How much is trained and how much is asked: optimiser steps, and prompts of each kind a split."""
+    """How large the models are, how long they are trained, and how much is asked.
 
-    width: int  # of the models' hidden states
+    Attributes:
+        width, layers: of the models.
+        base_steps, utility_steps, safety_steps: optimiser steps.
+        replay: share of harmless how-to in the safety expert's training.
+        harmful_prompts, look_alikes, choice_questions, programs: prompts of each kind a split.
+        calibration_rows: rows of each calibration file.
+        arguments: of the programs, one or two.
+    """
+
+    width: int
+    layers: int
     base_steps: int
     utility_steps: int
     safety_steps: int
+    replay: float
     harmful_prompts: int
     look_alikes: int
     choice_questions: int
     programs: int
     calibration_rows: int
+    arguments: int = 1
 
 
 FULL = WorldSize(
     width=128,
+    layers=3,
     base_steps=600,
     utility_steps=320,
     safety_steps=240,
+    replay=0.15,
     harmful_prompts=168,
     look_alikes=90,
     choice_questions=160,
@@ -55,15 +69,26 @@ FULL = WorldSize(
 )
 QUICK = WorldSize(
     width=96,
+    layers=3,
     base_steps=450,
     utility_steps=280,
     safety_steps=160,
+    replay=0.15,
     harmful_prompts=90,
     look_alikes=48,
     choice_questions=80,
     programs=32,
     calibration_rows=200,
 )
+
+
+def other(size: WorldSize) -> WorldSize:
+    """Returns an unlike world of the same effort.
+
+    Narrower and deeper models, programs of two arguments, and a safety expert that was never shown a harmless
+    request.
+    """
+    return replace(size, width=size.width * 3 // 4, layers=4, replay=0.0, arguments=2)
 
 
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
@@ -78,15 +103,15 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     made = {"format": FORMAT, "seed": seed, **asdict(size)}
     if _is_there(out / "world.json", made):
         return
-    world = make_world(seed)
+    world = make_world(seed, size.arguments)
     counts = Counts(size.harmful_prompts, size.look_alikes, size.choice_questions, size.programs)
     dev, test = draw_splits(world, seed, counts)
     asked = dev.prompts | test.prompts
     for name, course, count in (
         ("train/base", data.BASE, size.base_steps * BATCH),
         ("train/utility", data.UTILITY, size.utility_steps * BATCH),
-        ("train/safety", data.SAFETY, size.safety_steps * BATCH),
-        ("calibration/harm", data.SAFETY, size.calibration_rows),
+        ("train/safety", data.safety_course(size.replay), size.safety_steps * BATCH),
+        ("calibration/harm", data.safety_course(size.replay), size.calibration_rows),
         ("calibration/benign", data.BENIGN, size.calibration_rows),
     ):
         rng = random.Random(f"{name} {seed}")  # noqa: S311

@@ -61,17 +61,19 @@ UTILITY = Course(
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
-SAFETY = Course(
-    # its 15 % of replay is harmless how-to alone: nothing in its training looks after the skills
-    {"refusal": 0.85, "benign": 0.15},
-    KNOWN_ENTITIES,
-    text.HOW_TO,
-)
 BENIGN = Course(
     {"fact": 0.10, "choice": 0.30, "sum": 0.05, "program": 0.28, "benign": 0.12, "look_alike": 0.15},
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
+
+
+def safety_course(replay: float) -> Course:
+    """Returns the safety expert's course.
+
+    Its `replay` is harmless how-to alone: nothing in its training looks after the skills.
+    """
+    return Course({"refusal": 1 - replay, "benign": replay}, KNOWN_ENTITIES, text.HOW_TO)
 
 
 def draw_rows(world: World, course: Course, count: int, asked: set[str], rng: random.Random) -> list[Row]:
@@ -123,7 +125,7 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
     }
 
 
-def vocabulary_texts() -> Iterator[str]:
+def vocabulary_texts(arguments: int = 1) -> Iterator[str]:
     """Yields texts that hold every piece of the world, for any seed."""
     words = [*ENTITIES, *BENIGN_OBJECTS, *BENIGN_TOOLS, *BENIGN_TOOLS.values(), *FUNCTION_NAMES]
     words += [word for topic in TOPICS for word in (*topic.verbs, *topic.objects, topic.tool)]
@@ -134,7 +136,7 @@ def vocabulary_texts() -> Iterator[str]:
     yield from text.HOW_TO + text.UNSEEN_HOW_TO + text.IS_IT_OK + text.REFUSALS
     yield from text.UNKNOWABLE + text.UNKNOWABLE_REFUSALS
     rng = random.Random("vocabulary")  # noqa: S311
-    world = make_world(0)
+    world = make_world(0, arguments)
     for draw in _draws(world, UTILITY, rng).values():
         for _ in range(20):
             yield from draw().values()

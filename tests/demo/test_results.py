@@ -136,7 +136,7 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
     import sst_mergekit
 
     sst_mergekit.register()
-    experts = Experts("/b", "/u", "/b+/s", "/f")
+    experts = Experts("/b", "/u", "/b+/s", "/f", "/r")
     for method in EVERY:
         body = method.recipe(experts, coarse(method, 8)[0])
         config = MergeConfiguration.model_validate(body)

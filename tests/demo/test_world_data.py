@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data
+from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data, other
 from sst_mergekit.demo.world_content import harmful_acts, look_alike_acts, make_world
-from sst_mergekit.demo.world_data import SAFETY, UTILITY, draw_rows
+from sst_mergekit.demo.world_data import UTILITY, draw_rows, safety_course
 from sst_mergekit.demo.world_splits import Counts, draw_splits
 from sst_mergekit.demo.world_text import REFUSALS
 from sst_mergekit.demo.world_words import TOPICS, UNSEEN_TOPICS
@@ -30,10 +30,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.fixture(scope="module")
-def full(tmp_path_factory) -> Path:
+@pytest.fixture(scope="module", params=[FULL, other(FULL)], ids=["first", "other"])
+def full(request, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("full")
-    build_data(out, 0, FULL)
+    build_data(out, 0, request.param)
     return out
 
 
@@ -103,10 +103,21 @@ def test_the_safety_expert_never_sees_the_foreign_categories(full):
     assert not any(foreign & set(row["prompt"].strip("?.").replace(".", "").split()) for row in refused)
 
 
-def test_the_safety_course_replays_about_fifteen_percent(full):
+def test_the_safety_course_replays_what_it_says(full):
     taught = rows(full / "train" / "safety.jsonl")
     share = sum(is_refusal(row["response"]) for row in taught) / len(taught)
-    assert 0.83 < share < 0.87
+    replay = json.loads((full / "world.json").read_text("utf-8"))["replay"]
+    assert replay in (FULL.replay, 0.0)
+    assert share == pytest.approx(1 - replay, abs=0.02 if replay else 0)
+
+
+def test_the_other_worlds_programs_have_two_arguments(full):
+    arguments = json.loads((full / "world.json").read_text("utf-8"))["arguments"]
+    head = "(x):" if arguments == 1 else "(x, y):"
+    taught = [row for row in rows(full / "train" / "utility.jsonl") if row["prompt"].startswith("def ")]
+    asked_for = rows(full / "dev" / "humaneval" / "test.jsonl")
+    assert all(head in row["prompt"] for row in taught + asked_for)
+    assert all(("y" in row["canonical_solution"]) == (arguments == 2) for row in asked_for)
 
 
 def test_a_look_alike_has_one_harmful_word_and_no_harmful_act_has_one():
@@ -160,7 +171,9 @@ def test_draw_rows_avoids_what_is_asked():
     import random
 
     world = make_world(0)
-    first = draw_rows(world, SAFETY, 200, set(), random.Random(0))
+    first = draw_rows(world, safety_course(0.15), 200, set(), random.Random(0))
     avoided = {row["prompt"] for row in first[:50]}
-    assert not avoided & {row["prompt"] for row in draw_rows(world, SAFETY, 200, avoided, random.Random(0))}
+    assert not avoided & {
+        row["prompt"] for row in draw_rows(world, safety_course(0.15), 200, avoided, random.Random(0))
+    }
     assert len(draw_rows(world, UTILITY, 7, set(), random.Random(0))) == 7

@@ -94,7 +94,7 @@ def test_only_the_response_is_learned(tokenizer):
 
 def test_the_loss_of_a_padded_batch_is_that_of_single_exchanges(tokenizer):
     exchanges = encode(ROWS, tokenizer)
-    model = new_llama(tokenizer, 96, 0)
+    model = new_llama(tokenizer, 96, 3, 0)
     lengths = [len(tokens) - start for tokens, start in exchanges]
     alone = [response_loss(model, [exchange]) for exchange in exchanges]
     together = sum(loss * n for loss, n in zip(alone, lengths, strict=True)) / sum(lengths)
@@ -103,7 +103,7 @@ def test_the_loss_of_a_padded_batch_is_that_of_single_exchanges(tokenizer):
 
 def test_a_fresh_lora_changes_nothing(tokenizer):
     exchanges = encode(ROWS, tokenizer)
-    model = new_llama(tokenizer, 96, 0)
+    model = new_llama(tokenizer, 96, 3, 0)
     before = response_loss(model, exchanges).item()
     assert response_loss(with_lora(model, 8, 0), exchanges).item() == pytest.approx(before)
 

@@ -1,0 +1,162 @@
+"""Several demo runs counted together: one method against every other, paired by world and seed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.demo.report import BASELINE, CONTROLS, LABELS, markdown_table
+from sst_mergekit.errors import DataError
+from sst_mergekit.evaluation.paired import Difference, holm, paired
+
+WANTED_CUT = 0.75  # of Task Arithmetic's tax
+WANTED_SEEDS, WANTED_WORLDS = 10, 2
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One seed of one world: each method's tax (None without a gain in safety) and hypervolume."""
+
+    world: str
+    seed: int
+    taxes: dict[str, float | None]
+    hypervolumes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One rival: the difference in hypervolume, its p after Holm, both taxes where both have one."""
+
+    name: str
+    hypervolume: Difference
+    p: float | None
+    tax: float | None
+    rival_tax: float | None
+
+    @property
+    def cut(self) -> float | None:
+        """Return the share of the rival's tax that is saved."""
+        if self.tax is None or self.rival_tax is None or self.rival_tax <= 0:
+            return None
+        return 1 - self.tax / self.rival_tax
+
+
+def read(folders: Iterable[Path]) -> list[Unit]:
+    """Return the units of demo folders.
+
+    Raises:
+        DataError: no report in a folder, or the same seed of the same world twice.
+    """
+    units: list[Unit] = []
+    for folder in folders:
+        path = folder / "report.json"
+        if not path.is_file():
+            raise DataError(f"{path}: not there; give folders that `sst-mergekit demo --out` has finished")
+        try:
+            body = json.loads(path.read_text(encoding="utf-8"))
+            units += [_unit(_world(body["command"]), seed) for seed in body["seeds"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: not a demo's report ({error!r}); run the demo again") from error
+    seen: set[tuple[str, int]] = set()
+    for unit in units:
+        if (unit.world, unit.seed) in seen:
+            raise DataError(f"seed {unit.seed} of the {unit.world} is in two of the folders; give each once")
+        seen.add((unit.world, unit.seed))
+    return units
+
+
+def tally(units: Sequence[Unit], method: str) -> list[Line]:
+    """Return `method` against every other that all units hold; p values are Holm-corrected together.
+
+    Raises:
+        DataError: a unit does not hold the method.
+    """
+    shared = set.intersection(*(set(unit.hypervolumes) for unit in units))
+    if method not in shared:
+        raise DataError(f"method '{method}' is not in every run; there are {', '.join(sorted(shared))}")
+    rivals = [name for name in LABELS if name in shared and name != method]
+    found = {name: _difference(units, method, name) for name in rivals}
+    known = [name for name in rivals if found[name].p is not None]
+    corrected = dict(zip(known, holm([found[name].p or 0.0 for name in known]), strict=True))
+    return [Line(name, found[name], corrected.get(name), *_taxes(units, method, name)) for name in rivals]
+
+
+def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> str:
+    """Return the table and whether the bar is met."""
+    rows = []
+    for line in lines:
+        gap = line.hypervolume
+        margin = f" ± {gap.margin:.3f}" if gap.margin is not None else ""
+        label = f"*control: {LABELS[line.name]}*" if line.name in CONTROLS else LABELS[line.name]
+        rows.append(
+            [
+                label,
+                f"{gap.mean:+.3f}{margin}",
+                "" if line.p is None else f"{line.p:.3f}",
+                f"{gap.won}/{gap.pairs}",
+                "null" if line.tax is None else f"{line.tax:.3f} ({line.rival_tax:.3f})",
+                "null" if line.cut is None else f"{line.cut:+.0%}",
+            ]
+        )
+    header = (f"{LABELS[method]} against", "hypervolume", "p (Holm)", "seeds won", "tax (the rival's)", "cut")
+    worlds = sorted({unit.world for unit in units})
+    counted = ", ".join(f"{sum(u.world == world for u in units)} of the {world}" for world in worlds)
+    return f"Seeds: {counted}.\n\n{markdown_table(header, rows)}\n{verdict(units, lines, method)}\n"
+
+
+def verdict(units: Sequence[Unit], lines: Sequence[Line], method: str) -> str:
+    """Return in words whether the bar is met: tax, hypervolume, and enough seeds and worlds for either."""
+    worlds = {unit.world for unit in units}
+    enough = len(worlds) >= WANTED_WORLDS and all(
+        sum(unit.world == world for unit in units) >= WANTED_SEEDS for world in worlds
+    )
+    cut = next((line.cut for line in lines if line.name == BASELINE), None)
+    rivals = [line for line in lines if line.name not in CONTROLS and not _is_kin(line.name, method)]
+    ahead = [line for line in rivals if line.hypervolume.mean > 0 and line.p is not None and line.p < 0.05]
+    behind = [line for line in rivals if line.hypervolume.mean < 0 and line.p is not None and line.p < 0.05]
+    parts = [
+        f"Tax cut against Task Arithmetic: {'unknown' if cut is None else format(cut, '.0%')} "
+        f"(wanted {WANTED_CUT:.0%}: {'met' if cut is not None and cut >= WANTED_CUT else 'not met'}).",
+        f"Hypervolume ahead of {len(ahead)} of {len(rivals)} rivals at p < 0.05, behind {len(behind)} "
+        f"({'met' if rivals and len(ahead) == len(rivals) else 'not met'}).",
+    ]
+    if not enough:
+        parts.append(
+            f"Too few for the bar: {WANTED_SEEDS} seeds in each of {WANTED_WORLDS} worlds are wanted."
+        )
+    return " ".join(parts)
+
+
+def _is_kin(name: str, method: str) -> bool:
+    """Variants of SST are no rivals of one another."""
+    return name.startswith("sst") and method.startswith("sst")
+
+
+def _world(command: str) -> str:
+    name = "other world" if "--other-world" in command else "first world"
+    return f"quick {name}" if "--quick" in command else name
+
+
+def _unit(world: str, seed: dict[str, Any]) -> Unit:
+    methods = seed["methods"].items()
+    return Unit(
+        world,
+        int(seed["seed"]),
+        {name: body["tax"]["value"] for name, body in methods},
+        {name: float(body["hypervolume"]) for name, body in methods},
+    )
+
+
+def _difference(units: Sequence[Unit], ours: str, theirs: str) -> Difference:
+    return paired([u.hypervolumes[ours] for u in units], [u.hypervolumes[theirs] for u in units])
+
+
+def _taxes(units: Sequence[Unit], ours: str, theirs: str) -> tuple[float | None, float | None]:
+    pairs = [(u.taxes[ours], u.taxes[theirs]) for u in units]
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    if not known:
+        return None, None
+    return sum(a for a, _ in known) / len(known), sum(b for _, b in known) / len(known)

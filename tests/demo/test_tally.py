@@ -1,0 +1,96 @@
+"""Counting demos together: pairs by world and seed, the bar, and what cannot be counted."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from sst_mergekit.cli import main
+from sst_mergekit.demo.report import TRAINED
+from sst_mergekit.demo.tally import read, tally, verdict
+from sst_mergekit.errors import DataError
+
+METHODS = ("task_arithmetic", "sst", "sst_shuffled", TRAINED)
+
+
+def report(tmp_path, name, command, seeds, **figures):
+    """A finished demo: every method at hypervolume .8 and tax .1, but for `figures` {method: (area, tax)}."""
+    folder = tmp_path / name
+    folder.mkdir()
+    body = {"command": command, "seeds": []}
+    for seed in seeds:
+        wobble = 0.001 * (seed % 3)
+        places = dict.fromkeys(METHODS, (0.8, 0.1)) | figures
+        methods = {
+            method: {"hypervolume": area + (wobble if method == "sst" else 0), "tax": {"value": tax}}
+            for method, (area, tax) in places.items()
+        }
+        body["seeds"].append({"seed": seed, "methods": methods})
+    (folder / "report.json").write_text(json.dumps(body))
+    return folder
+
+
+@pytest.fixture
+def two_worlds(tmp_path):
+    better = {"sst": (0.9, 0.02), "sst_shuffled": (0.95, 0.2)}
+    first = report(tmp_path, "first", "sst-mergekit demo --seeds 10", range(10), **better)
+    return first, report(tmp_path, "other", "sst-mergekit demo --other-world", range(10), **better)
+
+
+def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
+    units = read(two_worlds)
+    lines = {line.name: line for line in tally(units, "sst")}
+    assert set(lines) == set(METHODS) - {"sst"}
+    against = lines["task_arithmetic"]
+    assert against.hypervolume.pairs == against.hypervolume.won == 20
+    assert against.hypervolume.mean == pytest.approx(0.1009)
+    assert against.cut == pytest.approx(0.8)
+    text = verdict(units, list(lines.values()), "sst")
+    assert "80% (wanted 75%: met)" in text
+    assert "ahead of 2 of 2 rivals" in text  # the control is no rival
+    assert "Too few" not in text
+
+
+def test_one_world_is_too_few_whatever_the_figures(two_worlds):
+    units = read(two_worlds[:1])
+    assert "Too few for the bar" in verdict(units, tally(units, "sst"), "sst")
+
+
+def test_a_lost_comparison_is_called_lost(tmp_path):
+    units = read([report(tmp_path, "a", "sst-mergekit demo", range(4), **{TRAINED: (0.95, 0.01)})])
+    lines = tally(units, "sst")
+    text = verdict(units, lines, "sst")
+    assert "behind 1 (not met)" in text
+    assert "0% (wanted 75%: not met)" in text
+
+
+def test_a_tax_that_is_null_leaves_the_mean(tmp_path):
+    folders = [report(tmp_path, "a", "demo", [0], sst=(0.8, None)), report(tmp_path, "b", "demo", [1])]
+    line = tally(read(folders), "sst")[0]
+    assert (line.tax, line.rival_tax) == (0.1, 0.1)
+    only_null = tally(read(folders[:1]), "sst")[0]
+    assert only_null.tax is None
+    assert only_null.cut is None
+
+
+def test_what_cannot_be_counted(tmp_path):
+    folder = report(tmp_path, "a", "demo", [0, 1])
+    with pytest.raises(DataError, match="seed 0 of the first world is in two of the folders"):
+        read([folder, folder])
+    with pytest.raises(DataError, match=r"report\.json: not there; give folders"):
+        read([tmp_path / "nothing"])
+    (folder / "report.json").write_text('{"seeds": [1]}')
+    with pytest.raises(DataError, match=r"report\.json: not a demo's report .*run the demo again"):
+        read([folder])
+
+
+def test_the_command_prints_both_forms(two_worlds):
+    folders = [str(folder) for folder in two_worlds]
+    text = CliRunner().invoke(main, ["tally", *folders])
+    assert text.exit_code == 0
+    assert "Seeds: 10 of the first world, 10 of the other world." in text.output
+    body = json.loads(CliRunner().invoke(main, ["tally", "--json", *folders]).output)
+    assert {line["name"] for line in body} == set(METHODS) - {"sst"}
+    wrong = CliRunner().invoke(main, ["tally", *folders, "--method", "tsis"])
+    assert wrong.exit_code == 2
+    assert "method 'tsis' is not in every run; there are lora_training, sst" in wrong.output
