@@ -12,6 +12,7 @@ import pytest
 from sst_mergekit.demo.methods import METHODS
 from sst_mergekit.demo.plan import QUICK, SeedPlan
 from sst_mergekit.demo.run import run
+from sst_mergekit.demo.scoring import BATCH_SIZE
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +75,7 @@ def test_stock_mergekit_and_stock_lm_eval_give_the_demos_numbers(done, tmp_path)
     cache = ["--lora-merge-cache", str(tmp_path / "cache"), "--lora-merge-dtype", "float32", "--quiet"]
     subprocess.run([*merge, *cache], check=True, capture_output=True)
     tasks = subprocess.run([script("sst-mergekit"), "tasks-path"], check=True, capture_output=True, text=True)
-    command = [script("lm_eval"), "run", "--model", "hf", "--batch_size", "64", "--device", "cpu"]
+    command = [script("lm_eval"), "run", "--model", "hf", "--batch_size", str(BATCH_SIZE), "--device", "cpu"]
     command += ["--model_args", f"pretrained={merged},dtype=float32,max_length=256", "--num_fewshot", "0"]
     command += ["--gen_kwargs", "max_gen_toks=24"]  # as the demo scores its short answers
     command += ["--apply_chat_template", "--include_path", tasks.stdout.strip()]
