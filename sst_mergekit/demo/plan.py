@@ -45,8 +45,8 @@ class DemoSize:
     kinds: tuple[str, ...] = ("kronecker",)
 
 
-FULL = DemoSize(FULL_WORLD, 16, 256, (20, 60, 120, 180), (5e-4, 1e-3, 2e-3, 4e-3))
-QUICK = DemoSize(QUICK_WORLD, 8, 128, (20, 40, 80, 120), (1e-3, 2e-3))
+FULL = DemoSize(FULL_WORLD, 16, 256, (60, 120, 240, 360), (1e-3, 2e-3, 4e-3, 8e-3))
+QUICK = DemoSize(QUICK_WORLD, 8, 128, (30, 60, 120, 200), (2e-3, 4e-3))
 
 
 @dataclass(frozen=True)
