@@ -132,11 +132,11 @@ def candidate_name(method: str, settings: Settings) -> str:
     return "-".join([method, *(f"{key}{value:g}" for key, value in settings.items())])
 
 
-def train(plan: SeedPlan) -> None:
-    """Make the seed's data and train its base and experts, unless that is done."""
+def train(plan: SeedPlan, part: str) -> None:
+    """Make the seed's data and train its ``base``, or one of its experts, unless that is done."""
     from sst_mergekit.demo.training import train_world
 
-    train_world(plan.folder / "world", plan.seed, plan.size.world, progress=False)
+    train_world(plan.folder / "world", plan.seed, plan.size.world, progress=False, parts=(part,))
 
 
 def measure(plan: SeedPlan, which: str, kind: str) -> None:

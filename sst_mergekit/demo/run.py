@@ -33,7 +33,9 @@ def run(
     plans = [SeedPlan(out / f"seed-{seed}", seed, size) for seed in seeds]
     out.mkdir(parents=True, exist_ok=True)
     with Pool(workers, out / "log.txt", progress) as pool:
-        pool.map("train base and experts", train, [(plan,) for plan in plans])
+        pool.map("train bases", train, [(plan, "base") for plan in plans])
+        jobs = [(plan, part) for plan in plans for part in ("utility", "safety")]
+        pool.map("train experts", train, jobs)
         for kind in size.kinds:
             jobs = [(plan, who, kind) for plan in plans for who in ("utility", "safety")]
             pool.map(f"measure {kind} statistics", measure, jobs)
@@ -43,7 +45,7 @@ def run(
         methods = _methods(size)
         experts = _score(pool, "score experts", "test", unmerged)
         merges = [(p, p.merge(m, s)) for p in plans for m in methods for s in coarse(m, size.budget)]
-        sweep = [*merges, *((p, t) for p in plans for t in p.trainings())]
+        sweep = [*((p, t) for p in plans for t in p.trainings()), *merges]  # the long jobs first
         dev = _score(pool, "sweep on the development split", "dev", sweep)
         closer = _closer(plans, _points(sweep, dev), size)
         dev += _score(pool, "sweep again where safety is won", "dev", closer)

@@ -27,6 +27,7 @@ from sst_mergekit.files import new_directory
 
 BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 4e-4, 5e-3
 SAFETY_RANK = 8
+PARTS = ("base", "utility", "safety")
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -136,8 +137,12 @@ def _train_lora(
     return out
 
 
-def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) -> WorldPaths:
-    """Returns the paths of the world under `out`, training what is not there yet.
+def train_world(
+    out: Path, seed: int, size: WorldSize, progress: bool = True, parts: Sequence[str] = PARTS
+) -> WorldPaths:
+    """Returns the paths of the world under `out`, training what is not there yet of `parts`.
+
+    The experts need the base but not each other.
 
     A checkpoint that is there is complete and is kept; one that is missing is trained from its seed, so
     that an interrupted run and a whole one end with the same files. The caller sees to the number of
@@ -146,11 +151,11 @@ def train_world(out: Path, seed: int, size: WorldSize, progress: bool = True) ->
     out = Path(out)
     build_data(out, seed, size)
     paths = WorldPaths.under(out)
-    if not paths.base.is_dir():
+    if "base" in parts and not paths.base.is_dir():
         _train_base(out, seed, size, f"base {seed}" if progress else None)
-    if not paths.utility.is_dir():
+    if "utility" in parts and not paths.utility.is_dir():
         _train_utility(out, seed, size, f"utility expert {seed}" if progress else None)
-    if not paths.safety_lora.is_dir():
+    if "safety" in parts and not paths.safety_lora.is_dir():
         rows = _rows(out / "train" / "safety.jsonl")
         label = f"safety expert {seed}" if progress else None
         settings = {"steps": size.safety_steps, "lr": SAFETY_RATE, "rank": SAFETY_RANK, "seed": seed + 2}
