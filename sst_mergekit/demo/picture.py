@@ -62,6 +62,8 @@ def _panel(axis, result: SeedResult) -> None:  # noqa: ANN001  (matplotlib is im
     axis.axvspan(TARGET_SAFETY, 1.02, color="#000000", alpha=0.05, lw=0)
     labels = {method.name: method.label for method in METHODS} | {TRAINED: TRAINED_LABEL}
     for name, label in labels.items():
+        if name not in result.methods:
+            continue
         found = result.methods[name]
         colour, marker = STYLES[name]
         points = sorted(place(p.test) for p in found.front if p.test is not None)

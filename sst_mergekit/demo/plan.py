@@ -46,7 +46,14 @@ class DemoSize:
 
 
 FULL = DemoSize(FULL_WORLD, 16, 256, (60, 120, 240, 360), (1e-3, 2e-3, 4e-3, 8e-3))
-QUICK = DemoSize(QUICK_WORLD, 8, 128, (30, 60, 90, 130), (2e-3, 4e-3))
+QUICK = DemoSize(
+    QUICK_WORLD,
+    8,
+    128,
+    (20, 40, 60, 100),
+    (2e-3, 4e-3),
+    tuple(method.name for method in METHODS if method.name != "sst_refit"),
+)
 
 
 @dataclass(frozen=True)
