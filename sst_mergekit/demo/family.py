@@ -76,6 +76,11 @@ def _sce(experts: Experts, settings: Settings) -> dict[str, Any]:
     return recipe_of("sce", experts, {}, {}, {"select_topk": settings["strength"]})
 
 
+def _knots(experts: Experts, settings: Settings) -> dict[str, Any]:
+    safety = {"weight": settings["strength"], "density": settings["density"]}
+    return recipe_of("knots", experts, {"weight": 1.0, "density": 1.0}, safety, {"normalize": False})
+
+
 def _dare_svd(experts: Experts, settings: Settings) -> dict[str, Any]:
     utility, safety = {"weight": 1.0}, {"weight": settings["strength"]}
     return recipe_of("dare_svd", experts, utility, safety, {"drop": settings["drop"]})
@@ -109,6 +114,7 @@ FAMILY = (
     Method("mergealign", "MergeAlign", (0.2, 1.0), None, _roles("mergealign", "safety")),
     Method("lox", "LoX", (0.2, 1.0), ("extrapolation", (0.5, 1.25)), _roles("lox", "aligned")),
     Method("agl", "AlignGuard-LoRA, post hoc", _ADDED, ("penalty", (0.3, 1.0)), _agl),
+    Method("knots", "KnOTS", _ADDED, _DENSITIES, _knots),
     Method("led", "LED-Merging", _ADDED, ("density", (0.1, 0.5)), _led),
     Method("dare_svd", "DARE on singular components", _ADDED, ("drop", (0.3, 0.5)), _dare_svd),
 )

@@ -21,7 +21,7 @@ Shares = dict[str, float]
 Recipe = dict[str, Any]
 
 
-def _of_mergekit(method: str, **each: float) -> Callable[[list[str], float], Recipe]:
+def _weighed(method: str, **each: float) -> Callable[[list[str], float], Recipe]:
     def recipe(tasks: list[str], strength: float) -> Recipe:
         parameters = {"weight": strength, **each}
         return _recipe(method, [(task, parameters) for task in tasks], {"normalize": False})
@@ -47,10 +47,11 @@ def _recipe(method: str, models: list[tuple[str, dict[str, Any]]], shared: dict[
 
 METHODS: dict[str, Callable[[list[str], float], Recipe]] = {
     "sst": _sst,
-    "task_arithmetic": _of_mergekit("task_arithmetic"),
-    "ties": _of_mergekit("ties", density=DENSITY),
-    "dare_linear": _of_mergekit("dare_linear", density=DENSITY),
-    "dare_ties": _of_mergekit("dare_ties", density=DENSITY),
+    "task_arithmetic": _weighed("task_arithmetic"),
+    "ties": _weighed("ties", density=DENSITY),
+    "dare_linear": _weighed("dare_linear", density=DENSITY),
+    "dare_ties": _weighed("dare_ties", density=DENSITY),
+    "knots": _weighed("knots", density=DENSITY),
 }
 
 

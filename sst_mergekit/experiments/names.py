@@ -14,6 +14,7 @@ PUBLISHED = {
     "ties": ("TIES", "TIES-Merging"),
     "dare_linear": ("DARE", "DARE"),
     "agl": ("AGL", "AlignGuard-LoRA"),
+    "knots": ("KnOTS", "KnOTS"),
     "sst": ("SST-Merge", "SST-Merge"),
 }
 KNOWN = tuple(method.name for method in EVERY) + (TRAINED,)

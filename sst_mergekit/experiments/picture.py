@@ -14,6 +14,7 @@ STYLES = {
     "TIES": ("#56B4E9", "D"),
     "DARE": ("#CC79A7", "v"),
     "dare_ties": ("#009E73", "^"),
+    "KnOTS": ("#E69F00", "P"),
 }
 LABELS = {"dare_ties": "DARE-TIES"}
 
@@ -31,7 +32,7 @@ def draw(body: Mapping[str, Any], path: Path) -> None:
         found = [(int(key), body[key]["methods"][method]) for key in counts]
         known = [(count, one) for count, one in found if one["performance"] is not None]
         axis.errorbar(
-            [count + 0.12 * (number - 2) for count, _ in known],  # aside, so that bars can be told apart
+            [count + 0.1 * (number - 2.5) for count, _ in known],  # aside, so that bars can be told apart
             [one["performance"] for _, one in known],
             yerr=[math.nan if one["margin"] is None else one["margin"] for _, one in known],
             **{"color": colour, "marker": marker, "ms": 6, "capsize": 3, "label": LABELS.get(method, method)},

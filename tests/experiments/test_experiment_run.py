@@ -92,7 +92,7 @@ def test_a_kill_and_a_second_start_end_with_the_same_numbers(tmp_path):
     one = json.loads(found["exp1_results_tiny-world_minimal.json"])
     assert one["safety"]["jailbreak_samples"] == 6 * 8  # every wrapping
     two = json.loads(found["exp2_results_tiny-world_minimal.json"])
-    assert set(two["3"]["methods"]) == {"SST-Merge", "TA", "TIES", "DARE", "dare_ties"}
+    assert set(two["3"]["methods"]) == {"SST-Merge", "TA", "TIES", "DARE", "dare_ties", "KnOTS"}
     manifests = [json.loads(path.read_text()) for path in (out / "manifests").iterdir()]
     assert len(manifests) == 2
     assert set(manifests[0]["data"]) == {"data, seed 42", "tasks, seed 42"}

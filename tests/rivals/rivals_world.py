@@ -51,6 +51,7 @@ class World:
             "lox": (against, {}),
             "agl": (self.models(utility={"role": "utility"}, safety=agl), {"on_missing": "keep"}),
             "dare_svd": (self.models(utility={"weight": 1.0}, safety={"weight": 0.5}), {"seed": 1}),
+            "knots": (self.models(utility={"weight": 1.0}, safety={"weight": 0.5}), {}),
         }[method]
         return {
             "merge_method": method,

@@ -9,6 +9,7 @@ from sst_mergekit.rivals.average import average
 from sst_mergekit.rivals.conjugate_gradients import conjugate_gradients
 from sst_mergekit.rivals.dare_svd import dare_svd
 from sst_mergekit.rivals.fisher import Factors, diagonal, kronecker
+from sst_mergekit.rivals.knots import common_range, joint_svd, knots, ties
 from sst_mergekit.rivals.led import disjoint, led, located, score
 from sst_mergekit.rivals.lox import lox, top_directions
 from sst_mergekit.rivals.mergealign import mergealign
@@ -296,6 +297,67 @@ def test_dare_svd_is_unbiased():
     delta = normal(1, OUT, IN)
     mean = torch.stack([dare_svd(delta, 0.5, 0, seeded(seed)) for seed in range(3000)]).mean(0)
     torch.testing.assert_close(mean, delta, atol=0.15, rtol=0)
+
+
+# KnOTS
+
+
+def naive_ties(tensors, weights, densities, normalize):
+    """TIES entry by entry: trim, elect, and the mean or sum of those that agree."""
+    parts = [tensor.numpy().copy() for tensor in tensors]
+    for part, density in zip(parts, densities, strict=True):
+        count = max(1, int(density * part.size))
+        part[np.abs(part) < np.sort(np.abs(part).reshape(-1))[-count]] = 0
+    merged = np.zeros(parts[0].shape)
+    for place in np.ndindex(*merged.shape):
+        votes = [(w * part[place], w) for part, w in zip(parts, weights, strict=True)]
+        sign = 1 if sum(value for value, _ in votes) >= 0 else -1
+        agreed = [(value, w) for value, w in votes if value * sign > 0]
+        under = sum(w for _, w in agreed) if normalize else 1
+        merged[place] = sum(value for value, _ in agreed) / under if agreed else 0
+    return merged
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("shape", [*SHAPES, (40, 6)])
+def test_knots_is_one_dense_svd_and_ties_of_its_parts(shape, normalize):
+    updates, weights, densities = [normal(60 + i, *shape) for i in range(3)], [1.0, 0.5, 2.0], [0.3, 0.7, 1.0]
+    u, s, vt = np.linalg.svd(
+        np.concatenate([update.numpy() for update in updates], axis=1), full_matrices=False
+    )
+    parts = [torch.from_numpy(part) for part in np.split(vt, 3, axis=1)]
+    expected = (u * s) @ naive_ties(parts, weights, densities, normalize)
+    merged = knots(updates, weights, densities, normalize)
+    np.testing.assert_allclose(merged.numpy(), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_vector_has_no_directions_and_is_merged_by_ties(normalize):
+    vectors, weights, densities = [normal(70 + i, 9) for i in range(3)], [1.0, 1.0, 0.5], [0.5, 1.0, 0.7]
+    merged = knots(vectors, weights, densities, normalize)
+    np.testing.assert_allclose(merged.numpy(), naive_ties(vectors, weights, densities, normalize))
+
+
+def test_knots_of_updates_of_low_rank_works_in_their_own_directions():
+    updates = [normal(80 + i, 300, 2) @ normal(90 + i, 2, 20) for i in range(3)]
+    assert common_range(updates).shape == (300, 32)
+    scaled, parts = joint_svd(updates)
+    assert scaled.shape == (300, 6)
+    for update, part in zip(updates, parts, strict=True):
+        torch.testing.assert_close(scaled @ part, update)
+    both = torch.cat(parts, dim=1)
+    torch.testing.assert_close(both @ both.T, torch.eye(6, dtype=torch.float64))
+    noise = [update + 1e-6 * normal(95 + i, 300, 20) for i, update in enumerate(updates)]  # of rounding
+    assert common_range(noise).shape == (300, 32)
+    assert common_range([normal(99, 300, 300)]).shape == (300, 300)
+
+
+def test_knots_where_nobody_is_trimmed_or_outvoted_is_the_sum():
+    update = normal(1, OUT, IN)
+    merged = knots([update, 2 * update], [1.0, 1.0], [1.0, 1.0], normalize=False)
+    torch.testing.assert_close(merged, 3 * update)
+    torch.testing.assert_close(knots([update, update], [1.0, 3.0], [1.0, 1.0], True), update)
+    assert float(ties([update, -update], [1.0, 1.0], [1.0, 1.0], True).min()) >= 0  # a tie is positive
 
 
 # MergeAlign

@@ -107,14 +107,14 @@ def test_stock_mergekit_writes_the_same_bytes_under_another_hash_seed(
     assert written[0] == written[1]
 
 
-@pytest.mark.parametrize("method", ["fisher", "regmean", "led", "dare_svd"])
+@pytest.mark.parametrize("method", ["fisher", "regmean", "led", "dare_svd", "knots"])
 def test_three_experts_in_any_order(world: World, models, method: str) -> None:
     tensors = {name: tensor.double() for name, tensor in three(models, LINEAR, "unaligned").items()}
     names = ("utility", "safety", "unaligned")
     own: dict = {"weight": dict(zip(names, (1.0, 0.7, 0.3), strict=True))}
     kind = "kronecker" if method == "regmean" else "diagonal"
     sources = dict(zip(names, (world.path(f"{kind}-{name}") for name in MODELS[:3]), strict=True))
-    own |= {"fisher": sources} if method != "dare_svd" else {}
+    own |= {"fisher": sources} if method not in ("dare_svd", "knots") else {}
     own |= {"fisher_base": dict.fromkeys(names, world.path("diagonal-base"))} if method == "led" else {}
     merged = one_tensor(method, tensors, **own)
     for order in itertools.permutations(names):
@@ -156,6 +156,13 @@ def test_plain_settings_are_task_arithmetic(models, method: str) -> None:
     tensors = three(models)
     expected = tensors["utility"] + tensors["safety"] - tensors["base"]
     torch.testing.assert_close(one_tensor(method, tensors, **plain), expected)
+
+
+def test_knots_alone_is_the_expert_and_strength_scales_the_update(models) -> None:
+    tensors = {name: models[name][LINEAR] for name in ("base", "safety")}
+    torch.testing.assert_close(one_tensor("knots", tensors, density=1.0), tensors["safety"])
+    half = one_tensor("knots", tensors, density=1.0, strength=0.5)
+    torch.testing.assert_close(half, (tensors["base"] + tensors["safety"]) / 2)
 
 
 def test_bfloat16_is_merged_in_higher_precision(models) -> None:
@@ -321,6 +328,7 @@ def test_inputs_are_left_alone(world: World, models) -> None:
         ("lox", {"role": role}),
         ("safe_lora", {"role": role, "threshold": 1.0}),
         ("dare_svd", {}),
+        ("knots", {}),
     ):
         one_tensor(method, tensors, **own)
     assert all(torch.equal(tensors[key], before[key]) for key in tensors)

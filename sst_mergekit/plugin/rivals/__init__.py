@@ -4,6 +4,7 @@ from sst_mergekit.plugin.rivals import (
     agl,
     dare_svd,
     fisher,
+    knots,
     led,
     lox,
     mergealign,
@@ -24,6 +25,7 @@ RIVALS = (
     lox.lox,
     agl.agl,
     dare_svd.dare_svd,
+    knots.knots,
 )
 # By method: the roles its models play, and the statistics that the models of some roles need ("": of all).
 ROLES = {
