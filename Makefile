@@ -2,7 +2,7 @@
 #
 #   make demo    train, merge and score tiny models, offline      DEMO_ARGS="--quick --out DIR"
 #   make test    every test, the slow ones too, offline           TEST_ARGS="-k hook"
-#   make bench   the measurements, printed                        TEST_ARGS=...
+#   make bench   the measurements, into bench.md                  SST_BENCH_OUT=FILE TEST_ARGS=...
 #   make lint    ruff and pyright
 #   make clean   remove what the others made, .venv included
 #

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import usage
+from report import Report
 
 sys.path.append(str(Path(__file__).parents[1] / "comparison"))
 from made_runs import samples, write_run  # noqa: E402
@@ -18,8 +18,8 @@ RUNS, PADDING = 10, "x" * 3000  # a prompt's text in each sample
 
 @pytest.mark.bench
 @pytest.mark.parametrize("prompts", [2_000, 14_042])
-def test_compare(tmp_path: Path, prompts: int) -> None:
-    """Print the seconds of the whole command, reading and drawing included."""
+def test_compare(report: Report, tmp_path: Path, prompts: int) -> None:
+    """Record the seconds of the whole command, reading and drawing included."""
     rng = np.random.default_rng(0)
     folders = []
     for number in range(RUNS):
@@ -28,7 +28,6 @@ def test_compare(tmp_path: Path, prompts: int) -> None:
             row["arguments"] = PADDING
         folders.append(str(write_run(tmp_path / f"run{number}", {"quiz": rows})))
     command = [sys.executable, "-m", "sst_mergekit", "compare", *folders, "--out", str(tmp_path / "out")]
-    start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    seconds = time.perf_counter() - start
-    print(f"\n{prompts} prompts, {RUNS} runs, 45 pairs, 10,000 resamples: {seconds:.1f} s")
+    used = usage.of(command, threads=2)
+    name = f"compare: {RUNS} runs of {prompts} prompts, 45 pairs, 10,000 resamples"
+    report.figure("Comparison", name, [used.wall], "s")

@@ -8,6 +8,7 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
+from report import Report
 
 from sst_mergekit.evaluation.refusal import is_refusal
 from sst_mergekit.evaluation.response import degeneration
@@ -19,8 +20,8 @@ REST = (
 
 
 @pytest.mark.bench
-def test_detector(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Print the seconds that each takes over the labelled responses in all their languages, made longer."""
+def test_detector(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record the seconds that each takes over the labelled responses in all their languages, made longer."""
     monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[1] / "evaluation")])
     from labelled_responses import labelled
 
@@ -30,4 +31,5 @@ def test_detector(monkeypatch: pytest.MonkeyPatch) -> None:
         started = time.perf_counter()
         for text in texts:
             judge(text)
-        print(f"\n{judge.__name__}: {time.perf_counter() - started:.2f} s for {RESPONSES} responses", end="")
+        seconds = time.perf_counter() - started
+        report.figure("Scoring", f"{judge.__name__} of {RESPONSES} responses", [seconds], "s")

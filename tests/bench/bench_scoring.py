@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
+from report import Report
 from tiny import tiny_llama
 
 BATCH_SIZES = (1, 4, 16, 64)
@@ -43,19 +44,14 @@ def _requests() -> list[Instance]:
 
 
 @pytest.mark.bench
-def test_refusal_scoring(model: Path) -> None:
-    """Print prompts and new tokens a second for each batch size."""
+def test_refusal_scoring(report: Report, model: Path) -> None:
+    """Record prompts a second, of 64 new tokens each, for each batch size."""
     lm = HFLM(pretrained=str(model), device="cpu", dtype="float32")
-    parameters = sum(parameter.numel() for parameter in lm.model.parameters()) / 1e6
     requests = _requests()
-    print(
-        f"\n{parameters:.1f} M parameters, {PROMPTS} prompts of {WORDS[0]} to {WORDS[1]} tokens, 64 new ones"
-    )
-    print(f"{'batch':>6} {'seconds':>8} {'prompts/s':>10} {'tokens/s':>9}")
     for size in BATCH_SIZES:
         lm.batch_size_per_gpu = size
         start = time.perf_counter()
         answers = lm.generate_until(requests, disable_tqdm=True)
         seconds = time.perf_counter() - start
         assert len(answers) == PROMPTS
-        print(f"{size:>6} {seconds:>8.1f} {PROMPTS / seconds:>10.1f} {64 * PROMPTS / seconds:>9.0f}")
+        report.figure("Scoring", f"10 M parameters, batches of {size}", [PROMPTS / seconds], "prompts/s")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from bench_scoring import TEN_MILLION
+from report import Report
 from tiny import tiny_llama
 
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
@@ -62,8 +63,8 @@ def _write_rows(folder: Path) -> None:
 
 
 @pytest.mark.bench
-def test_tasks(tmp_path: Path) -> None:
-    """Print the seconds of each task."""
+def test_tasks(report: Report, tmp_path: Path) -> None:
+    """Record the seconds of each task."""
     os.environ["TQDM_DISABLE"] = "1"
     from lm_eval.models.huggingface import HFLM
 
@@ -72,8 +73,6 @@ def test_tasks(tmp_path: Path) -> None:
     _write_rows(tmp_path / "data")
     model = tiny_llama(tmp_path / "model", seed=0, **LONGER)
     lm = HFLM(pretrained=str(model), device="cpu", dtype="float32", batch_size=BATCH)
-    parameters = sum(parameter.numel() for parameter in lm.model.parameters()) / 1e6
-    print(f"\n{parameters:.1f} M parameters, {PROMPTS} prompts, batches of {BATCH}")
     for name, limit in LIMITS.items():
         metadata = {"samples": 4} if name == "sst_jailbreak" else None  # 8 wrappings of each
         tasks = load_tasks(name, data_dir=tmp_path / "data", metadata=metadata)
@@ -81,4 +80,5 @@ def test_tasks(tmp_path: Path) -> None:
         found = score(lm, tasks, confirm_run_unsafe_code=True)
         seconds = time.perf_counter() - start
         assert len(found["samples"][name]) == PROMPTS
-        print(f"{name:24} {limit:5} new tokens  {100 * seconds / PROMPTS:7.1f} s for 100 prompts")
+        told = f"{name}: 100 prompts, {limit} new tokens each, batches of {BATCH}, 10 M parameters"
+        report.figure("Scoring", told, [100 * seconds / PROMPTS], "s")
