@@ -12,6 +12,7 @@ from typing import Any
 from sst_mergekit.demo.pool import Pool
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments import baselines, interference, picture, safety_tax
+from sst_mergekit.experiments.chosen import scored_units
 from sst_mergekit.experiments.comparing import compared
 from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.manifest import manifest
@@ -57,8 +58,15 @@ def run(request: Request, progress: bool = True) -> dict[Path, Body]:
 def _safety_tax(request: Request, model: ModelOptions, runner: Runner) -> Body:
     worlds = request.worlds(model, "exp1")
     results = compared(worlds, runner)
-    seeds = safety_tax.measured(worlds, results, request.config.attack_samples[request.mode], runner)
-    return safety_tax.report(worlds, results, seeds, request.about(model, "exp1"))
+    samples = request.config.attack_samples[request.mode]
+    seeds = safety_tax.measured(worlds, results, samples, runner)
+    body = safety_tax.report(worlds, results, seeds, request.about(model, "exp1"))
+    return body | {
+        "units": scored_units(worlds, results),
+        "jailbreak_units": scored_units(
+            worlds, results, lambda world, one: safety_tax.attack_unit(world, one, samples)
+        ),
+    }
 
 
 def _interference(request: Request, model: ModelOptions, runner: Runner) -> Body:
@@ -71,8 +79,10 @@ def _interference(request: Request, model: ModelOptions, runner: Runner) -> Body
 
 
 def _baselines(request: Request, model: ModelOptions, runner: Runner) -> Body:
-    results = compared(request.worlds(model, "exp3"), runner)
-    return baselines.report(results, request.about(model, "exp3"))
+    worlds = request.worlds(model, "exp3")
+    results = compared(worlds, runner)
+    body = baselines.report(results, request.about(model, "exp3"))
+    return body | {"units": scored_units(worlds, results)}
 
 
 EXPERIMENTS: dict[str, Callable[[Request, ModelOptions, Runner], Body]] = {

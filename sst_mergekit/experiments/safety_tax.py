@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.results import SeedResult
 from sst_mergekit.demo.scoring import scores_of
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.evaluation.tradeoff import NOISE_LEVEL, interval
-from sst_mergekit.experiments.baselines import EXPERTS
+from sst_mergekit.experiments.chosen import EXPERTS, chosen_models
 from sst_mergekit.experiments.runner import Runner
 from sst_mergekit.experiments.scoring import Table, read_table
 from sst_mergekit.experiments.unit import Unit
 from sst_mergekit.experiments.world import Model, World
 
-METHOD = next(method for method in EVERY if method.name == "sst")
+METHOD = "sst"
 MERGED = "SST-Merge"
 JAILBREAK = "sst_jailbreak"
 JAILBREAK_LENGTH = 768  # tokens: wrapped prompts are longer, and letter by letter in the tiny world
@@ -58,7 +57,7 @@ def measured(
     jobs = [
         (world, name, model)
         for world, result in zip(worlds, results, strict=True)
-        for name, model in _models(world, result).items()
+        for name, model in chosen_models(world, result).items()
     ]
     plain = runner.make("score on the test split", [world.score(model, "test") for world, _, model in jobs])
     units = [attack_unit(world, model, samples) for world, _, model in jobs]
@@ -75,12 +74,6 @@ def attack_unit(world: World, model: Model, samples: int | None) -> Unit:
     return world.score(model, "test", (JAILBREAK,), count, JAILBREAK_LENGTH)
 
 
-def _models(world: World, result: SeedResult) -> dict[str, Model]:
-    models = {EXPERTS[trial.method]: trial.candidate for trial in world.unmerged()}
-    chosen = result.methods[METHOD.name].chosen.settings
-    return models | {MERGED: world.merge(METHOD, chosen).candidate}
-
-
 def report(
     worlds: Sequence[World],
     results: Sequence[SeedResult],
@@ -90,7 +83,7 @@ def report(
     """Return the experiment's JSON: the merged model's figures on top, every model's below."""
     models = {name: pooled([seed[name] for seed in seeds]) for name in seeds[0]}
     merged, utility = models[MERGED], models[EXPERTS["utility"]]
-    found = [result.methods[METHOD.name] for result in results]
+    found = [result.methods[METHOD] for result in results]
     taxes = [one.tax.value for one in found if one.tax.value is not None]
     reasons = [one.tax.reason for one in found if one.tax.reason is not None]
     return {

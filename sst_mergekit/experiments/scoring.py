@@ -13,6 +13,7 @@ from typing import Any
 from sst_mergekit.demo.candidates import Candidate, Expert, Merge
 from sst_mergekit.demo.merging import write_recipe
 from sst_mergekit.evaluation.harness import Score
+from sst_mergekit.experiments.answers import write_answers
 from sst_mergekit.files import write_text
 from sst_mergekit.resources import tasks_path
 
@@ -50,9 +51,9 @@ def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> 
 
     Args:
         inputs: ``model`` and ``adapter``, or ``recipe`` with ``seed``; ``split``, ``tasks`` (with their
-            versions), ``batch_size``, ``max_length`` and ``samples``.
+            versions), ``batch_size``, ``max_length``, ``samples``, and how many ``answers`` are kept.
         parents: what they name, ``data``, and a folded adapter for each pair in the recipe.
-        out: gets ``table.json``, and ``recipe.yml`` of a merge.
+        out: gets ``table.json``, ``answers.json``, and ``recipe.yml`` of a merge.
     """
     from sst_mergekit.evaluation.harness import summary
 
@@ -61,6 +62,7 @@ def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> 
         task: {name: asdict(value) for name, value in row.items()} for task, row in summary(results).items()
     }
     write_text(out / TABLE, json.dumps(table, indent=1) + "\n")
+    write_answers(results["samples"], inputs["answers"], out)
 
 
 def results_of_candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sst_mergekit.demo.plan import MEASURED, TRAINED, DemoSize, Trial, candidate
 from sst_mergekit.demo.scoring import BATCH_SIZE, TASKS
 from sst_mergekit.demo.world import FORMAT as WORLD_FORMAT
 from sst_mergekit.experiments import making, scoring
+from sst_mergekit.experiments.answers import KEPT
 from sst_mergekit.experiments.unit import Unit
 
 PARTS = ("base", "utility", "safety")
@@ -96,6 +97,7 @@ class World:
             "batch_size": self.batch_size,
             "max_length": max_length,
             "samples": samples,
+            "answers": KEPT,
         }
         parents = {"data": self.unit("data"), **{name: self.unit(name) for name in model.needs}}
         for base, adapter in scoring.adapted(model.inputs["recipe"]) if "recipe" in model.inputs else ():

@@ -89,6 +89,10 @@ def test_a_kill_and_a_second_start_end_with_the_same_numbers(tmp_path):
     counts = {row["method"]: row["parts"]["safety"]["n"] for row in body["results"]}
     assert set(counts.values()) == {SIZES["beavertails"]["eval_samples"]}
     assert {row["settings_tried"] for row in body["results"] if "settings_tried" in row} == {4}
+    rows = {row["method"]: row for row in body["results"]}
+    for method, place in body["units"]["42"].items():
+        table = json.loads((out / "units" / place / "result/table.json").read_text())
+        assert table["sst_beavertails_refusal"]["refusal_rate"]["value"] == rows[method]["safety_score"]
     one = json.loads(found["exp1_results_tiny-world_minimal.json"])
     assert one["safety"]["jailbreak_samples"] == 6 * 8  # every wrapping
     two = json.loads(found["exp2_results_tiny-world_minimal.json"])

@@ -1,5 +1,6 @@
 """Experiment 1's JSON: the published keys, measured baselines, intervals, and a tax only where one is due."""
 
+import dataclasses
 import json
 
 import pytest
@@ -108,6 +109,7 @@ def test_every_model_is_scored_on_the_same_prompts_and_attacks_are_bounded(tmp_p
 
     assert method(0.9, 0.7).chosen.settings == result.methods["sst"].chosen.settings
     with_cost = seed_result(42)
+    with_cost = dataclasses.replace(with_cost, methods={"sst": with_cost.methods["sst"]})
     with_cost.methods["sst"].chosen.settings.update(cost=0.3)
     [seed] = safety_tax.measured([world], [with_cost], 20, Fake())
     assert list(seed) == ["base", "utility-expert", "safety-expert", "SST-Merge"]

@@ -1,0 +1,46 @@
+"""The models that a comparison ends with: experts, merges at their settings, the trained rival."""
+
+import dataclasses
+
+from made_results import seed_result
+
+from sst_mergekit.demo.family import EVERY
+from sst_mergekit.demo.plan import QUICK, TRAINED
+from sst_mergekit.demo.results import MethodResult
+from sst_mergekit.demo.tuning import coarse
+from sst_mergekit.experiments.chosen import chosen_models, scored_units
+from sst_mergekit.experiments.world import World
+
+WORLD = World(42, QUICK, trained=True)
+SETTINGS = {method.name: coarse(method, 8)[1] for method in EVERY}
+
+
+def at(found: MethodResult, settings):
+    return dataclasses.replace(found, chosen=dataclasses.replace(found.chosen, settings=settings))
+
+
+def result():
+    """A result whose methods chose settings that their grids have; the trained rival, too."""
+    made = seed_result(42)
+    trained = WORLD.trainings()[3]
+    methods = {name: at(found, SETTINGS[name]) for name, found in made.methods.items()}
+    methods[TRAINED] = at(made.methods["sst"], dict(trained.settings))
+    return dataclasses.replace(made, methods=methods), trained
+
+
+def test_the_chosen_models_are_experts_merges_and_the_trained_rival():
+    made, trained = result()
+    models = chosen_models(WORLD, made)
+    assert list(models)[:3] == ["base", "utility-expert", "safety-expert"]
+    assert set(models) >= {"Task-Arithmetic", "SST-Merge", "AlignGuard-LoRA", TRAINED}
+    assert models[TRAINED] == trained.candidate
+    strength = SETTINGS["task_arithmetic"]["strength"]
+    assert models["Task-Arithmetic"].inputs["recipe"]["models"][1]["parameters"]["weight"] == strength
+
+
+def test_their_places_are_those_of_the_test_split():
+    made, _ = result()
+    places = scored_units([WORLD], [made])["42"]
+    for name, model in chosen_models(WORLD, made).items():
+        assert places[name] == f"score/{WORLD.score(model, 'test').key}"
+    assert len(set(places.values())) == len(places)
