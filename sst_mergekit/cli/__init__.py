@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from typing import Any
 
 import click
 
 from sst_mergekit import __version__
+from sst_mergekit.cli import output
 from sst_mergekit.errors import SstError
 
 # name -> (module that holds the function `command`, the line shown by --help)
@@ -55,10 +58,14 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        if os.environ.get("NO_COLOR"):  # https://no-color.org
+            ctx.color = False
         try:
             return super().invoke(ctx)
         except SstError as error:
-            click.echo(f"sst-mergekit: error: {error}", err=True)
+            if output.asked().verbose:
+                traceback.print_exc()
+            output.fail(str(error), "sst-mergekit: ")
             sys.exit(2)
 
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
+
 FOLDER = click.Path(path_type=Path)
 
 
-@click.command("card")
+@click.command("card", cls=output.Command)
 @click.argument("out", type=FOLDER)
 @click.option(
     "--results",
@@ -27,7 +29,7 @@ def command(out: Path, results: tuple[Path, ...], recipe: Path | None) -> None:
     differ or are unknown, intended use and limits, and what was measured with intervals: as a table, as
     metadata (model-index), and in .eval_results/ for the Hub's leaderboards. Run it where the recipe's
     paths hold. A second run replaces what the first one added. In a directory of statistics their own
-    card is written.
+    card is written. --json prints {card, kind, sources, figures, leaderboards}.
     """
     from sst_mergekit.errors import SharingError
     from sst_mergekit.files import write_text
@@ -40,7 +42,8 @@ def command(out: Path, results: tuple[Path, ...], recipe: Path | None) -> None:
         if results or recipe:
             raise SharingError(f"{out}: holds statistics, whose card needs no --results and no --recipe")
         write_text(out / "README.md", statistics_card(out, out.resolve().name))
-        click.echo(f"{out / 'README.md'}: card of statistics")
+        value = {"card": out / "README.md", "kind": kind, "sources": 0, "figures": 0, "leaderboards": []}
+        output.result(value, f"{out / 'README.md'}: card of statistics")
         return
     _describe(out, kind, results, recipe)
 
@@ -58,10 +61,11 @@ def _describe(out: Path, kind: str, results: tuple[Path, ...], recipe: Path | No
     for scored in sorted(
         {figure.model for figure in measured if Path(figure.model).name != out.resolve().name}
     ):
-        click.echo(f"warning: the results are of '{scored}', which is not called like {out}", err=True)
+        output.warn(f"the results are of '{scored}', which is not called like {out}")
     boards = benchmark_files(measured)
     replace_benchmark_files(out, boards)
     write_text(out / "README.md", text)
-    click.echo(f"{out / 'README.md'}: {len(merge.parts)} sources, {len(measured)} figures")
-    for name in boards:
-        click.echo(f"{out / name}: for the Hub's leaderboard")
+    lines = [f"{out / 'README.md'}: {len(merge.parts)} sources, {len(measured)} figures"]
+    lines += [f"{out / name}: for the Hub's leaderboard" for name in boards]
+    value = {"card": out / "README.md", "kind": kind, "sources": len(merge.parts), "figures": len(measured)}
+    output.result(value | {"leaderboards": [out / name for name in boards]}, "\n".join(lines))

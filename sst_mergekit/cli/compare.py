@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
+from sst_mergekit.cli import output
+
 REPEATED = {"tasks": "task", "metrics": "metric"}  # names of options whose values are many
 
 
-@click.command("compare")
+@click.command("compare", cls=output.Command)
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option("--reference", metavar="NAME", help="The run to hold the others against.  [default: the first]")
 @click.option("--task", "tasks", multiple=True, metavar="TASK", help="Only this task (repeatable).")
@@ -41,10 +43,11 @@ def command(runs: tuple[str, ...], out: Path | None, force: bool, **chosen) -> N
 
     Each RUN is a folder that `lm_eval run --log_samples --output_path FOLDER` wrote, or a results_*.json in
     it; NAME=RUN gives it a name. Runs are joined on the hashes of their documents and must agree in task
-    version, few-shot examples, chat template, prompts and generation settings.
+    version, few-shot examples, chat template, prompts and generation settings. --json prints what
+    compare.json holds.
     """
     from sst_mergekit.comparison.markdown import to_markdown
-    from sst_mergekit.comparison.report import write
+    from sst_mergekit.comparison.report import to_json, write
     from sst_mergekit.comparison.run import Options, compare
     from sst_mergekit.files import refuse_existing
 
@@ -52,12 +55,12 @@ def command(runs: tuple[str, ...], out: Path | None, force: bool, **chosen) -> N
         refuse_existing(out, force)
     comparison = compare(runs, Options(**chosen))
     for line in comparison.differing:
-        click.echo(f"sst-mergekit: different settings: {line}", err=True)
-    if out is None:
-        click.echo(to_markdown(comparison))
-        return
-    write(comparison, out, _command_line(runs, chosen), force)
-    click.echo(f"{out}: compare.md, compare.json, compare.png")
+        output.warn(f"different settings: {line}")
+    again = _command_line(runs, chosen)
+    if out is not None:
+        write(comparison, out, again, force)
+    text = to_markdown(comparison) if out is None else f"{out}: compare.md, compare.json, compare.png"
+    output.result(to_json(comparison, again), text)
 
 
 def _command_line(runs: tuple[str, ...], chosen: dict[str, Any]) -> str:

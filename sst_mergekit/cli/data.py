@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
+
 SIZE = click.Choice(["30k", "330k"])
 
 
@@ -14,7 +16,7 @@ def command() -> None:
     """Download BeaverTails, MMLU and HumanEval, and split them."""
 
 
-@command.command("download")
+@command.command("download", cls=output.Command)
 @click.option(
     "--dataset",
     type=click.Choice(["beavertails", "mmlu", "humaneval", "all"]),
@@ -26,15 +28,18 @@ def command() -> None:
 def download_command(dataset: str, size: str, out: Path) -> None:
     """Download data sets from the Hub as the lm-eval tasks read them; what is there is kept.
 
-    BeaverTails is CC BY-NC 4.0 and holds harmful texts.
+    BeaverTails is CC BY-NC 4.0 and holds harmful texts. --json prints {done: [lines]}.
     """
     from sst_mergekit.experiments.download import DATASETS, download
 
+    lines = []
     for line in download(DATASETS if dataset == "all" else (dataset,), out, size):
-        click.echo(line)
+        output.note(line)
+        lines.append(line)
+    output.result({"done": lines}, "")
 
 
-@command.command("prepare")
+@command.command("prepare", cls=output.Command)
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
@@ -68,7 +73,7 @@ def prepare_command(
 ) -> None:
     """Split the data into train, calibration, dev and test, none of which share a prompt.
 
-    dev and test are folders for --metadata '{"data_dir": DIR}'.
+    dev and test are folders for --metadata '{"data_dir": DIR}'. --json prints {out, rows: {file: number}}.
     """
     from sst_mergekit.experiments.config import chosen_models, load
     from sst_mergekit.experiments.prepare import Wanted, prepare
@@ -77,5 +82,6 @@ def prepare_command(
     config = load(config_path or recipes_path() / "experiments" / "experiments.yml")
     [found] = chosen_models(config, model)
     wanted = Wanted(found.sizes[mode], calibration, development, size, seed)
-    for name, rows in prepare(data, out, wanted).items():
-        click.echo(f"{out / name}: {rows} rows")
+    made = prepare(data, out, wanted)
+    text = "\n".join(f"{out / name}: {rows} rows" for name, rows in made.items())
+    output.result({"out": out, "rows": made}, text)

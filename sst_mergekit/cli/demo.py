@@ -12,8 +12,10 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
 
-@click.command("demo")
+
+@click.command("demo", cls=output.Command)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sst-demo"), show_default=True)
 @click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
 @click.option(
@@ -24,7 +26,6 @@ import click
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(
     out: Path,
     quick: bool,
@@ -34,12 +35,12 @@ def command(
     seed: int,
     seeds: int,
     workers: int | None,
-    quiet: bool,
 ) -> None:
     """Train tiny experts, measure, merge by every method, score, and report.
 
     Needs no network. Runs the tiny models' own programs in the sandboxed executor. What is
-    already done under --out is not done again, so an interrupted demo can be continued.
+    already done under --out is not done again, so an interrupted demo can be continued. --json prints what
+    report.json holds.
     """
     from sst_mergekit.demo.family import EVERY, KINDS
     from sst_mergekit.demo.picture import draw
@@ -61,7 +62,7 @@ def command(
     flags = "".join(f" --{name}" for name, on in forms.items() if on)
     _claim(out, flags)
     started = time.monotonic()
-    results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, not quiet)
+    results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, output.progress())
     flags += " --family" if family else ""
     about = {
         "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
@@ -71,10 +72,10 @@ def command(
     }
     report = to_markdown(results, about)
     draw(results, out / "fronts.png")
-    write_text(out / "report.json", json.dumps(to_json(results, about), indent=1) + "\n")
+    body = to_json(results, about)
+    write_text(out / "report.json", json.dumps(body, indent=1) + "\n")
     write_text(out / "report.md", report)
-    click.echo(report)
-    click.echo(f"{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
+    output.result(body, f"{report}\n{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
 
 
 def _claim(out: Path, flags: str) -> None:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sst_mergekit.cli import output
+
 if TYPE_CHECKING:
     from sst_mergekit.experiments.request import Request
 
 
-@click.command("experiment")
+@click.command("experiment", cls=output.Command)
 @click.option(
     "--config",
     "config_path",
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be done, and do nothing.")
-@click.option("--quiet", is_flag=True, help="No progress bars.")
 def command(
     config_path: Path | None,
     mode: str,
@@ -47,13 +48,13 @@ def command(
     out: Path,
     workers: int | None,
     only_plan: bool,
-    quiet: bool,
 ) -> None:
     """Train, measure, merge and score as the configuration says, and write the results as JSON.
 
     On the embedded tiny world this needs no network; it runs the tiny models' own programs in the sandboxed
     executor. What is made under --out is not made again: a run that was stopped is continued by the same
-    command, and several runs may share a folder.
+    command, and several runs may share a folder. --json prints {results: {file: its content}}, or {plan:
+    [lines]}.
     """
     from sst_mergekit.experiments.config import EXPERIMENTS, chosen_models, load
     from sst_mergekit.experiments.plan import plan
@@ -75,13 +76,13 @@ def command(
         command=shlex.join(["sst-mergekit", "experiment", *words]),
     )
     if only_plan:
-        for line in plan(request):
-            click.echo(line)
+        lines = list(plan(request))
+        output.result({"plan": lines}, "\n".join(lines))
     else:
-        _run(request, progress=not quiet)
+        _run(request)
 
 
-def _run(request: Request, *, progress: bool) -> None:
+def _run(request: Request) -> None:
     from sst_mergekit.errors import SstError
     from sst_mergekit.experiments.run import run
     from sst_mergekit.experiments.summary import summary
@@ -89,6 +90,6 @@ def _run(request: Request, *, progress: bool) -> None:
     if request.out.is_file():
         raise SstError(f"{request.out}: is a file; choose another --out")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
-    for path, body in run(request, progress).items():
-        click.echo(summary(body))
-        click.echo(f"{path}\n")
+    made = run(request, output.progress())
+    text = "\n".join(f"{summary(body)}\n{path}\n" for path, body in made.items())
+    output.result({"results": made}, text)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sst_mergekit.adapters.deltas import deltas
+from sst_mergekit.cli import output
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
 from sst_mergekit.statistics.collect import Options
@@ -19,7 +20,7 @@ from sst_mergekit.statistics.rows import Source
 positive = click.IntRange(min=1)
 
 
-@click.command("fisher")
+@click.command("fisher", cls=output.Command)
 @click.option("--model", required=True, help="Hub id (id@revision) or path of a causal language model.")
 @click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
 @click.option("--data", required=True, help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.")
@@ -49,7 +50,6 @@ positive = click.IntRange(min=1)
 @click.option("--chat-template/--no-chat-template", default=None, help="[default: if the tokenizer has one]")
 @click.option("--trust-remote-code", is_flag=True, help="Run code from the model's repository (danger).")
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     model: str,
     adapter: str | None,
@@ -78,12 +78,12 @@ def command(
     chat_template: bool | None,
     trust_remote_code: bool,
     force: bool,
-    quiet: bool,
 ) -> None:
     """Measure Fisher statistics of a model's linear layers on prompts and responses.
 
     Measure harm on the safety expert with its own training mix, and benign skill on the utility
-    expert; name both directories in the recipe.
+    expert; name both directories in the recipe. --json prints {out, kind, layers, sequences, tokens,
+    skipped: {layer: why}}.
     """
     device = device or default_device()
     form = Form(reduced, centred, gradient)
@@ -91,20 +91,22 @@ def command(
         ModelSpec(model, adapter, dtype, device, trust_remote_code),
         Source(data, split, config, prompt_field, response_field, messages_field),
         out,
-        Options(kind, form, labels, batch_size, seed, device, not quiet),
+        Options(kind, form, labels, batch_size, seed, device, output.progress()),
         samples=samples,
         max_length=max_length,
         chat_template=chat_template,
         axes=_axes(kind, basis, damping, patch, patch_rank),
         force=force,
     )
-    counts = manifest.data
-    click.echo(
-        f"{out}: {kind} statistics of {len(manifest.layers)} layers "
-        f"from {counts['sequences']} sequences, {counts['tokens']} response tokens"
-    )
     for name, why in manifest.skipped.items():
-        click.echo(f"  left out: {name} ({why})", err=True)
+        output.note(f"  left out: {name} ({why})")
+    found = {"out": out, "kind": kind, "layers": len(manifest.layers)}
+    found |= {name: manifest.data[name] for name in ("sequences", "tokens")}
+    output.result(
+        found | {"skipped": manifest.skipped},
+        f"{out}: {kind} statistics of {found['layers']} layers "
+        f"from {found['sequences']} sequences, {found['tokens']} response tokens",
+    )
 
 
 def _axes(

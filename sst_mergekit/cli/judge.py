@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
 from sst_mergekit.errors import SstError
 from sst_mergekit.judging.judge import Judge
-from sst_mergekit.judging.report import line
+from sst_mergekit.judging.report import figures, line
 from sst_mergekit.judging.run import judge_files, place
 from sst_mergekit.judging.shapes import SHAPES
 
@@ -17,7 +18,7 @@ DTYPES = ("bfloat16", "float16", "float32")
 positive = click.IntRange(min=1)
 
 
-@click.command("judge")
+@click.command("judge", cls=output.Command)
 @click.argument("samples", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--judge", "name", required=True, type=click.Choice([*SHAPES, OPENAI]), help="Who judges.")
 @click.option(
@@ -34,7 +35,6 @@ positive = click.IntRange(min=1)
 @click.option("--concurrency", type=positive, default=8, show_default=True, help="Requests at once.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, help="Seconds.")
 @click.option("--retries", type=click.IntRange(min=0), default=5, show_default=True, help="Of a request.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     samples: tuple[Path, ...],
     name: str,
@@ -50,7 +50,6 @@ def command(
     concurrency: int,
     timeout: float,
     retries: int,
-    quiet: bool,
 ) -> None:
     """Judge the answers in SAMPLES, the samples_*.jsonl files of 'lm_eval --log_samples'.
 
@@ -58,6 +57,7 @@ def command(
     judge_report.<judge>.md and .json: rates, and how far the keywords agree with the judge. Answers are
     cached one by one: after an interrupt the same command goes on where it stopped. Of the options below
     --prompt-field, those from --device to --batch-size are for local weights, the others for 'openai'.
+    --json prints {report, files: [{file, task, sha256, n, counts, rates, agreement}]}.
     """
     local = name != OPENAI
     _require_options(local, base_url, judge_model, api_key_env, device)
@@ -68,9 +68,10 @@ def command(
             return _local(name, judge_model, device, dtype, batch_size)
         return _endpoint(base_url, judge_model, api_key_env, concurrency, timeout, retries)
 
-    for file, found in judge_files(samples, where, load, prompt_field, not quiet):
-        click.echo(line(file, found))
-    click.echo(f"{where.out / f'judge_report.{where.label}.md'}: written")
+    results = judge_files(samples, where, load, prompt_field, output.progress())
+    report = where.out / f"judge_report.{where.label}.md"
+    text = "\n".join([*(line(*each) for each in results), f"{report}: written"])
+    output.result({"report": report, "files": figures(results)}, text)
 
 
 def _require_options(

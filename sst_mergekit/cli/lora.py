@@ -10,13 +10,14 @@ import click
 from sst_mergekit.adapters.inputs import require_method
 from sst_mergekit.adapters.merging import Options, merge_adapters
 from sst_mergekit.adapters.report import ENOUGH
+from sst_mergekit.cli import output
 from sst_mergekit.cli.check import report
 from sst_mergekit.recipe.check import check
 from sst_mergekit.recipe.parse import load_recipe
 from sst_mergekit.statistics.loading import require_device
 
 
-@click.command("lora")
+@click.command("lora", cls=output.Command)
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
@@ -27,23 +28,22 @@ from sst_mergekit.statistics.loading import require_device
 @click.option("--device", default=Options.device, show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--no-check", is_flag=True, help="Merge without checking the recipe first.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
-def command(
-    recipe: Path, out: Path, rank: int | None, device: str, no_check: bool, force: bool, quiet: bool
-) -> None:
+def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bool, force: bool) -> None:
     """Merge the adapters of RECIPE into one PEFT adapter in the directory OUT.
 
     RECIPE is as for the full merge, with 'model: base+adapter' entries and merge_method sst,
     task_arithmetic or linear. No base weights are read: the change is kept as low-rank factors, exactly
-    where the method allows it, else with the share of its energy that is retained.
+    where the method allows it, else with the share of its energy that is retained. --json prints {out, exact,
+    retained, layers: [{module, rank, exact, full, kept}]}.
     """
     require_device(device)
     read = load_recipe(recipe)
     require_method(read)
     if not no_check and report(check(read, to_adapter=True)):
         sys.exit(2)
-    made = merge_adapters(read, out.expanduser().absolute(), Options(rank, device, not quiet), force)
-    click.echo(f"{out}: {made.summary()}")
+    made = merge_adapters(read, out.expanduser().absolute(), Options(rank, device, output.progress()), force)
     if lossy := made.lossy():
         more = f"{len(lossy)} of {len(made.layers)} layers keep less than {ENOUGH} of their energy"
-        click.echo(f"warning: {more}; raise --rank, or use the full merge", err=True)
+        output.warn(f"{more}; raise --rank, or use the full merge")
+    value = {"out": out, "exact": made.exact, "retained": made.retained, "layers": made.layers}
+    output.result(value, f"{out}: {made.summary()}")

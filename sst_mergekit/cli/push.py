@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
 from sst_mergekit.errors import SharingError
 
 
-@click.command("push")
+@click.command("push", cls=output.Command)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.argument("repo", metavar="USER/REPO")
 @click.option("--adapter", "asked", flag_value="adapter", help="OUT is an adapter.  [default: as found]")
@@ -32,7 +33,7 @@ def command(
     Only files of known names are sent: weights (safetensors), configuration, tokenizer, recipe, card.
     Samples, caches and checkpoints never are; pickled weights and links that leave OUT are refused. The
     token is that of 'hf auth login' or HF_TOKEN. A push that broke off goes on where it stopped when it is
-    run again.
+    run again. --json prints {repo, kind, public, files: {name: bytes}, left_out, address: null if not sent}.
     """
     from sst_mergekit.sharing.guards import paths_of_this_machine
     from sst_mergekit.sharing.kinds import STATISTICS, kind_of
@@ -52,32 +53,30 @@ def command(
     else:
         _warn_of_card(out)
     for line in paths_of_this_machine(found.files):
-        click.echo(
-            f"warning: {line} is a path of this machine; whoever sees the repository sees it", err=True
-        )
+        output.warn(f"{line} is a path of this machine; whoever sees the repository sees it")
+    value = {"repo": repo, "kind": kind, "public": public, "files": sizes, "left_out": found.left_out}
     if dry_run:
-        _print(repo, kind, sizes, found.left_out, public)
+        output.result(value | {"address": None}, _listed(repo, kind, sizes, found.left_out, public))
         return
     from sst_mergekit.sharing.pushing import Target, push
 
     target = Target(repo, revision, public)
     address = push(contents, kind, target, message or f"Push {kind} {out.resolve().name} with sst-mergekit")
-    click.echo(f"{address}: {len(sizes)} files, {sum(sizes.values()):,} bytes")
+    text = f"{address}: {len(sizes)} files, {sum(sizes.values()):,} bytes"
+    output.result(value | {"address": address}, text)
 
 
 def _warn_of_card(out: Path) -> None:
     from sst_mergekit.sharing.block import has_part
 
     if not has_part(out / "README.md"):
-        click.echo(f"warning: {out}: its card is not complete; run 'sst-mergekit card {out}' first", err=True)
+        output.warn(f"{out}: its card is not complete; run 'sst-mergekit card {out}' first")
 
 
-def _print(repo: str, kind: str, sizes: dict[str, int], left_out: tuple[str, ...], public: bool) -> None:
-    for name, size in sorted(sizes.items()):
-        click.echo(f"{size:>15,}  {name}")
-    seen = "public" if public else "private"
-    click.echo(
-        f"{sum(sizes.values()):>15,}  bytes in {len(sizes)} files: {kind} to {repo}, {seen}; nothing was sent"
-    )
+def _listed(repo: str, kind: str, sizes: dict[str, int], left_out: tuple[str, ...], public: bool) -> str:
+    lines = [f"{size:>15,}  {name}" for name, size in sorted(sizes.items())]
+    total, seen = f"{sum(sizes.values()):>15,}", "public" if public else "private"
+    lines.append(f"{total}  bytes in {len(sizes)} files: {kind} to {repo}, {seen}; nothing was sent")
     if left_out:
-        click.echo(f"not sent: {', '.join(left_out)}")
+        lines.append(f"not sent: {', '.join(left_out)}")
+    return "\n".join(lines)

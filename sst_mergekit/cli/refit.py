@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.refit.fitting import Options
 from sst_mergekit.refit.run import PARTS, Data, refit
@@ -17,7 +18,7 @@ positive = click.IntRange(min=1)
 share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 
 
-@click.command("refit")
+@click.command("refit", cls=output.Command)
 @click.option("--model", required=True, help="Hub id (id@revision) or path of the utility expert.")
 @click.option("--adapter", help="Hub id or path of its LoRA adapter, if it is one.")
 @click.option("--patch", nargs=2, required=True, help="Base and safety expert (perhaps base+adapter).")
@@ -60,7 +61,6 @@ share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--trust-remote-code", is_flag=True, help="Run code from the model's repository (danger).")
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     model: str,
     adapter: str | None,
@@ -86,7 +86,6 @@ def command(
     seed: int,
     trust_remote_code: bool,
     force: bool,
-    quiet: bool,
 ) -> None:
     """Fit the safety patch to the utility expert, and write it as a PEFT adapter on that expert.
 
@@ -95,18 +94,21 @@ def command(
     averaged over the second half; the average with the lowest loss on held-out rows is kept. Sweep the
     strength of the result as that of any patch: mergekit's task_arithmetic on 'model: UTILITY+OUT' with
     'base_model: UTILITY'. With --adapter the result is an adapter on the same base, to be added to it:
-    see merge_configs/refit/.
+    see merge_configs/refit/. --json prints {out, step, before: {harm, benign}, after}.
     """
     spec = ModelSpec(model, adapter, dtype, device or default_device(), trust_remote_code)
     start = Start(*patch, strength, rank, fisher, cost)
-    options = Options(steps, learning_rate, harm_weight, distill, batch_size, held_out, seed, not quiet)
+    options = Options(
+        steps, learning_rate, harm_weight, distill, batch_size, held_out, seed, output.progress()
+    )
     done = refit(
         spec, start, Data(Source(harm), Source(benign), samples, max_length), out, options, train, force
     )
-    click.echo(
+    if done.step == 0:
+        output.warn("no average was better than the patch as it is; lower --learning-rate")
+    output.result(
+        {"out": out, "step": done.step, "before": done.before, "after": done.after},
         f"{out}: the average up to step {done.step} of {steps} kept; on held-out rows harm "
         f"{done.before.harm:.3f} -> {done.after.harm:.3f}, benign {done.before.benign:.4f} -> "
-        f"{done.after.benign:.4f} nats a token"
+        f"{done.after.benign:.4f} nats a token",
     )
-    if done.step == 0:
-        click.echo("warning: no average was better than the patch as it is; lower --learning-rate", err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from sst_mergekit.cli import output
 from sst_mergekit.experiments.lora_training import Options, train_lora
 from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
 from sst_mergekit.statistics.rows import Source
@@ -13,7 +14,7 @@ from sst_mergekit.statistics.rows import Source
 positive = click.IntRange(min=1)
 
 
-@click.command("train-lora")
+@click.command("train-lora", cls=output.Command)
 @click.option("--model", required=True, help="Hub id (id@revision) or path.")
 @click.option("--data", required=True, help="Conversations: a file or a Hub data set id.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Adapter directory to write.")
@@ -35,7 +36,6 @@ positive = click.IntRange(min=1)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
-@click.option("--quiet", is_flag=True, help="No progress bar.")
 def command(
     model: str,
     data: str,
@@ -53,15 +53,18 @@ def command(
     device: str | None,
     seed: int,
     force: bool,
-    quiet: bool,
 ) -> None:
     """Train a LoRA on every linear layer of a model, on the responses of conversations.
 
     Only responses are learnt. A batch that does not fit into the GPU's memory is taken in halves, with the
-    same gradients. The adapter is written as safetensors, with training.json beside it.
+    same gradients. The adapter is written as safetensors, with training.json beside it. --json prints {out,
+    steps, first, last} (nats a token).
     """
     source = Source(data, split, prompt_field=prompt_field, response_field=response_field)
-    options = Options(steps, learning_rate, rank, batch_size, samples, max_length, seed, not quiet)
+    options = Options(steps, learning_rate, rank, batch_size, samples, max_length, seed, output.progress())
     spec = ModelSpec(model, None, dtype, device or default_device())
     done = train_lora(spec, source, out, options, force)
-    click.echo(f"{out}: loss {done.first:.3f} -> {done.last:.3f} nats a token in {steps} steps")
+    output.result(
+        {"out": out, "steps": steps, "first": done.first, "last": done.last},
+        f"{out}: loss {done.first:.3f} -> {done.last:.3f} nats a token in {steps} steps",
+    )

@@ -28,11 +28,16 @@ AGREED_SAYS = (
 
 def to_json(about: Mapping[str, Any], results: Results) -> str:
     """Return the figures, undefined ones as null, with what the answers depend on."""
-    files = [
+    body = {"version": __version__, "judge": dict(about), "files": figures(results)}
+    return json.dumps(body, indent=1) + "\n"
+
+
+def figures(results: Results) -> list[dict[str, Any]]:
+    """Return the figures of each file as plain data, undefined ones as null."""
+    return [
         {"file": file.path.name, "task": file.task, "sha256": file.sha256, **_plain(found)}
         for file, found in results
     ]
-    return json.dumps({"version": __version__, "judge": dict(about), "files": files}, indent=1) + "\n"
 
 
 def _plain(found: Figures) -> dict[str, Any]:

@@ -120,6 +120,6 @@ def test_allowed_differences_are_printed(runs, tmp_path):
     other = write_run(tmp_path / "other", {"sst_mmlu": samples(acc=[1.0] * 4)}, versions={"sst_mmlu": 2.0})
     like = write_run(tmp_path / "like", {"sst_mmlu": samples(acc=[1.0] * 4)})
     done = invoke(other, like, "--allow-different-settings")
-    assert "sst-mergekit: different settings: sst_mmlu: task version: 'other' 2.0, 'like' 1.0" in done.stderr
+    assert "warning: different settings: sst_mmlu: task version: 'other' 2.0, 'like' 1.0" in done.stderr
     assert "**Different settings, as allowed:** sst_mmlu: task version" in done.stdout
     assert invoke(other, like).exit_code == 2
