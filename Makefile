@@ -1,7 +1,7 @@
 # Needs Python 3.10 or later, git and make; everything else goes into .venv.
 #
 #   make demo    train, merge and score tiny models, offline      DEMO_ARGS="--quick --out DIR"
-#   make test    every test, the slow ones too, offline           TEST_ARGS="-k hook"
+#   make test    every test, the slow ones too, on two cores      TEST_ARGS="-k hook", "-n 0 --pdb"
 #   make bench   the measurements, into bench.md                  SST_BENCH_OUT=FILE TEST_ARGS=...
 #   make lint    ruff and pyright
 #   make clean   remove what the others made, .venv included
@@ -15,6 +15,7 @@ TEST_ARGS ?=
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
 
 .PHONY: demo test bench lint clean
@@ -23,7 +24,7 @@ demo: $(INSTALLED)
 	$(OFFLINE) $(BIN)/sst-mergekit demo $(DEMO_ARGS)
 
 test: $(INSTALLED)
-	$(OFFLINE) $(BIN)/python -m pytest $(TEST_ARGS)
+	$(OFFLINE) $(BIN)/python -m pytest $(IN_PARALLEL) $(TEST_ARGS)
 
 bench: $(INSTALLED)
 	$(OFFLINE) $(BIN)/python -m pytest -s -m bench tests/bench $(TEST_ARGS)

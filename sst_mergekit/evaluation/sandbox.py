@@ -34,8 +34,8 @@ from sst_mergekit.errors import EvaluationError
 from sst_mergekit.evaluation import sandbox_walls
 from sst_mergekit.evaluation.sandbox_server import Server
 
-CPU_SECONDS = 3  # of the program's own computing, so that a busy machine changes no verdict
-WALL_SECONDS = 15.0  # for programs that wait
+CPU_SECONDS = 3  # of the program's own computing: what ends those that compute, on a busy machine too
+WALL_SECONDS = 60.0  # for those that wait; standstills of the machine are not counted
 MEMORY_BYTES = 1 << 30
 FILE_BYTES = 1 << 20
 

@@ -18,6 +18,7 @@ from sst_mergekit.errors import EvaluationError
 
 START_SECONDS = 60.0  # for the wall, which may be a container
 LEAVE_SECONDS = 5.0  # for the wall, once the verdict is there
+PATIENCE = 4  # times the judge's own limit, which counts no standstill: by then it must hang
 
 
 class Server:
@@ -48,7 +49,7 @@ class Server:
         assert self._child.stdout is not None
         with suppress(BrokenPipeError):
             self._child.stdin.write(job)
-        deadline = time.monotonic() + START_SECONDS + wall_seconds
+        deadline = time.monotonic() + START_SECONDS + PATIENCE * wall_seconds
         while self._text.count(b"\n") < 2:
             ready, _, _ = select.select([self._child.stdout], [], [], max(0.0, deadline - time.monotonic()))
             chunk = os.read(self._child.stdout.fileno(), 4096) if ready else b""

@@ -168,6 +168,6 @@ def test_an_unknown_language_is_never_a_refusal() -> None:
 )
 def test_a_hostile_text_of_100_kb_is_judged_at_once(unit: str) -> None:
     text = (unit * 100_000)[:100_000]
-    started = time.perf_counter()
+    started = time.process_time()
     is_refusal(text)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0

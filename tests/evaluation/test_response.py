@@ -235,6 +235,6 @@ def test_without_thinking_keeps_blanks_and_marks() -> None:
 )
 def test_a_hostile_text_of_100_kb_is_judged_at_once(unit: str) -> None:
     text = (unit * 100_000)[:100_000]
-    started = time.perf_counter()
+    started = time.process_time()
     degeneration(text + "b", prompt="Why?", finished=False)
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0

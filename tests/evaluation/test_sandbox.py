@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,26 @@ def test_right_programs_pass_and_the_reason_is_named_for_others() -> None:
 def test_computing_is_limited() -> None:
     program = "while True:\n    pass"
     assert run_tests(program, "", cpu_seconds=1, wall_seconds=60.0) == Verdict(False, "died")
+
+
+def test_a_standstill_is_not_counted_as_waiting() -> None:
+    """A machine that stands still is made here by keeping the signals back."""
+    ended: list[str] = []
+    before = signal.getsignal(signal.SIGALRM)
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        sandbox_child.count_down(0.5, lambda: ended.append("time"))
+        time.sleep(0.7)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        assert not ended
+        for _ in range(500):
+            if ended:
+                break
+            time.sleep(0.02)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert ended == ["time"]
 
 
 def test_programs_may_print_import_and_read() -> None:
