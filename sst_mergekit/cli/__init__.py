@@ -9,6 +9,7 @@ import traceback
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from sst_mergekit import __version__
 from sst_mergekit.cli import output
@@ -17,6 +18,7 @@ from sst_mergekit.errors import SstError
 # name -> (module that holds the function `command`, the line shown by --help)
 COMMANDS = {
     "fisher": ("sst_mergekit.cli.fisher", "Measure Fisher statistics of a model on a data set."),
+    "init": ("sst_mergekit.cli.init", "Write a commented recipe from models and statistics."),
     "check": ("sst_mergekit.cli.check", "Find faults in a merge recipe before merging."),
     "inspect": ("sst_mergekit.cli.inspect", "Show what a recipe would keep of each patch."),
     "yaml": ("sst_mergekit.cli.yaml", "Check a recipe, then run mergekit-yaml on it."),
@@ -37,6 +39,7 @@ COMMANDS = {
     ),
     "train-lora": ("sst_mergekit.cli.train_lora", "Train a LoRA expert on conversations."),
     "data": ("sst_mergekit.cli.data", "Download BeaverTails, MMLU and HumanEval, and split them."),
+    "completion": ("sst_mergekit.cli.completion", "Print the completion script of bash, zsh or fish."),
     "demo": ("sst_mergekit.cli.demo", "Train, merge and score tiny models, offline, end to end."),
     "tally": ("sst_mergekit.cli.tally", "Count several demos together: one method against the others."),
 }
@@ -52,6 +55,15 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return importlib.import_module(COMMANDS[cmd_name][0]).command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands, whose modules click would import, and the options of the group."""
+        named = [
+            CompletionItem(name, help=text)
+            for name, (_, text) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return named + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
