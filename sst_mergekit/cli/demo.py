@@ -23,6 +23,7 @@ from sst_mergekit.cli import output
 )
 @click.option("--half-budget", is_flag=True, help="8 settings a method, not 16: for many seeds.")
 @click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
+@click.option("--variants", is_flag=True, help="Also SST's default varied: cost, damping, sites, samples.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
@@ -32,6 +33,7 @@ def command(
     other_world: bool,
     half_budget: bool,
     family: bool,
+    variants: bool,
     seed: int,
     seeds: int,
     workers: int | None,
@@ -47,6 +49,7 @@ def command(
     from sst_mergekit.demo.plan import FULL, HALF, QUICK
     from sst_mergekit.demo.report import to_json, to_markdown
     from sst_mergekit.demo.run import run
+    from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
     from sst_mergekit.demo.world import other
     from sst_mergekit.files import write_text
 
@@ -57,13 +60,16 @@ def command(
     if family:
         names = tuple(method.name for method in EVERY)
         size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
+    if variants:
+        names = (*size.methods, *(method.name for method in VARIANTS))
+        size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
     out = out.absolute()
     forms = {"quick": quick, "other-world": other_world, "half-budget": half_budget}
     flags = "".join(f" --{name}" for name, on in forms.items() if on)
     _claim(out, flags)
     started = time.monotonic()
     results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, output.progress())
-    flags += " --family" if family else ""
+    flags += " --family" * family + " --variants" * variants
     about = {
         "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
         "budget": size.budget,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from sst_mergekit.demo.candidates import Expert, Merge, Training
 from sst_mergekit.demo.merging import fold_adapter, write_recipe
 from sst_mergekit.demo.methods import METHODS, Experts, Method, Settings
-from sst_mergekit.demo.preparing import axes_of, fit_patch, measure_model
+from sst_mergekit.demo.preparing import axes_of, fit_patch, halved, measure_model
 from sst_mergekit.demo.world import FULL as FULL_WORLD
 from sst_mergekit.demo.world import QUICK as QUICK_WORLD
 from sst_mergekit.demo.world import WorldSize
@@ -21,6 +22,15 @@ MEASURED: dict[str, tuple[str, str | None, str]] = {
     "base-on-benign": ("base", None, "benign"),
     "base-on-harm": ("base", None, "harm"),
 }
+# at other sites, for variants: the safety patch on the utility expert, half of it or all of it
+ELSEWHERE: dict[str, tuple[str, str | None, str]] = {
+    "utility-on-harm": ("utility", None, "harm"),
+    "half-on-benign": ("utility", "safety_lora", "benign"),
+    "half-on-harm": ("utility", "safety_lora", "harm"),
+    "sum-on-benign": ("utility", "safety_lora", "benign"),
+    "sum-on-harm": ("utility", "safety_lora", "harm"),
+}
+SAFETY = "safety_lora"  # the safety expert's adapter
 TRAINED = "lora_training"
 TRAINED_LABEL = "LoRA training on calibration data"
 
@@ -36,6 +46,7 @@ class DemoSize:
         steps, rates: the grid of the trained rival; their product is the budget.
         methods: names of what is compared.
         kinds: the statistics that they need, each after those before it.
+        further: more statistics, as (whose, kind).
     """
 
     world: WorldSize
@@ -45,6 +56,7 @@ class DemoSize:
     rates: tuple[float, ...]
     methods: tuple[str, ...] = tuple(method.name for method in METHODS)
     kinds: tuple[str, ...] = ("kronecker",)
+    further: tuple[tuple[str, str], ...] = ()
 
     def measured(self, kind: str) -> list[str]:
         """Return whose statistics of a kind the methods need: LED wants the base's diagonal ones too."""
@@ -155,20 +167,30 @@ def train(plan: SeedPlan, part: str) -> None:
 
 
 def measure(plan: SeedPlan, which: str, kind: str) -> None:
-    """Measure statistics with the code of ``sst-mergekit fisher``; `which` is a key of ``MEASURED``.
+    """Measure statistics with the code of ``sst-mergekit fisher``, unless that is done.
+
+    Args:
+        plan: of the seed.
+        which: a key of ``MEASURED`` or ``ELSEWHERE``.
+        kind: of statistics; ``KIND@N`` is measured on N conversations.
 
     With the safety expert's its adapter is folded.
     """
     world = plan.folder / "world"
     experts = plan.experts()
-    model, adapter, data = MEASURED[which]
+    model, adapter, data = (MEASURED | ELSEWHERE)[which]
     out = Path(experts.statistics) / f"{which}-{kind}"
-    if adapter:
+    if which == "safety":
         fold_adapter(experts.safety, plan.lora_cache)
-    if not out.is_dir():
+    if out.is_dir():
+        return
+    name, _, count = kind.partition("@")
+    half = halved(world / SAFETY) if which.startswith("half") else contextlib.nullcontext(world / SAFETY)
+    with half as patch:
+        models = world / model, patch if adapter else None
         rows = world / "calibration" / f"{data}.jsonl"
-        models = world / model, world / adapter if adapter else None
-        measure_model(models, rows, out, kind, plan.size.samples, plan.seed, axes_of(experts, kind))
+        samples = int(count) if count else plan.size.samples
+        measure_model(models, rows, out, name, samples, plan.seed, axes_of(experts, name))
 
 
 def refit_patch(plan: SeedPlan, rate: float) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.demo.methods import Experts
+from sst_mergekit.files import write_text
 
 if TYPE_CHECKING:
     from sst_mergekit.statistics.axes import AxesSource
 
+CONFIG = "adapter_config.json"
 SUBSPACE_RANK = 16
 REFIT_STRENGTH, REFIT_COST = 0.6, 0.03
 
@@ -54,6 +61,17 @@ def fit_patch(experts: Experts, calibration: Path, out: Path, rate: float, seed:
     start = Start(experts.base, experts.safety, REFIT_STRENGTH, SAFETY_RANK, (safety, utility), REFIT_COST)
     options = Options(learning_rate=rate, seed=seed, progress=False)
     refit(ModelSpec(experts.utility), start, data, out, options)
+
+
+@contextlib.contextmanager
+def halved(adapter: Path) -> Iterator[Path]:
+    """Give the adapter with half its scale, for the time of the block."""
+    config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as temporary:
+        half = Path(temporary) / adapter.name
+        shutil.copytree(adapter, half)
+        write_text(half / CONFIG, json.dumps(config | {"lora_alpha": config["lora_alpha"] / 2}))
+        yield half
 
 
 def axes_of(experts: Experts, kind: str) -> AxesSource | None:

@@ -10,6 +10,7 @@ from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.plan import TRAINED, TRAINED_LABEL
 from sst_mergekit.demo.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.demo.scoring import Scores
+from sst_mergekit.demo.variants import VARIANTS
 from sst_mergekit.evaluation.tradeoff import Rate, interval
 
 BASELINE = "task_arithmetic"
@@ -18,7 +19,7 @@ EXPERTS = {
     "utility": "utility expert (unmerged)",
     "safety": "safety expert (unmerged)",
 }
-LABELS = {method.name: method.label for method in EVERY} | {TRAINED: TRAINED_LABEL}
+LABELS = {method.name: method.label for method in EVERY + VARIANTS} | {TRAINED: TRAINED_LABEL}
 CONTROLS = {method.name for method in EVERY if method.control}
 CONFLICT_MEAN, CONFLICT_LEAST = 0.05, 0.02
 HEADER = ("model", "safety", "over-refusal", "MMLU", "HumanEval", "utility", "ΔS", "ΔU", "tax", "hypervolume")

@@ -16,6 +16,7 @@ from sst_mergekit.demo.pool import Pool
 from sst_mergekit.demo.results import Point, SeedResult, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.demo.tuning import coarse, fine
+from sst_mergekit.demo.variants import VARIANTS
 
 
 class Plan(Protocol):
@@ -64,6 +65,8 @@ def run(
         for kind in size.kinds:
             jobs = [(plan, who, kind) for plan in plans for who in size.measured(kind)]
             pool.map(f"measure {kind} statistics", measure, jobs)
+        jobs = [(plan, who, kind) for plan in plans for who, kind in size.further]
+        pool.map("measure further statistics", measure, jobs)
         jobs = [(plan, rate) for plan in plans for rate in REFIT_RATES if "sst_refit" in size.methods]
         pool.map("refit the patch", refit_patch, jobs)
         return compare_methods(plans, size, functools.partial(_score, pool))
@@ -108,7 +111,7 @@ def _score(pool: Pool, label: str, split: str, jobs: Sequence[Job]) -> list[Scor
 
 
 def _methods(size: DemoSize) -> list[Method]:
-    return [method for method in EVERY if method.name in size.methods]
+    return [method for method in EVERY + VARIANTS if method.name in size.methods]
 
 
 def _closer(plans: Sequence[Plan], points: dict[int, dict[str, list[Point]]], size: DemoSize) -> list[Job]:

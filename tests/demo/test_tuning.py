@@ -10,6 +10,7 @@ from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
 from sst_mergekit.demo.results import Point
 from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.demo.tuning import coarse, fine
+from sst_mergekit.demo.variants import VARIANTS
 from sst_mergekit.evaluation.tradeoff import Rate
 
 METHOD = {method.name: method for method in METHODS}
@@ -32,7 +33,7 @@ ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-
 @pytest.mark.parametrize("safety", [lambda s: s["strength"] / 2, lambda _: 1.0, lambda _: 0.0])
 def test_every_method_has_the_same_budget(size, safety, tmp_path):
     plan = SeedPlan(tmp_path, 0, size)
-    for method in EVERY:
+    for method in EVERY + VARIANTS:
         first = coarse(method, size.budget)
         every = first + fine(method, size.budget, scored(first, safety))
         names = {plan.merge(method, settings).candidate.name for settings in every}
