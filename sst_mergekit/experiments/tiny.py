@@ -10,7 +10,7 @@ from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.world import World
 
-SMALL = {"minimal": plan.QUICK, "full": plan.FULL}
+SMALL = {"minimal": plan.HALF, "full": plan.FULL}
 MOST = {"beavertails.eval_samples": 210, "mmlu.max_samples": 1000, "humaneval.max_samples": 500}
 
 

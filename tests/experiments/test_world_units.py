@@ -114,8 +114,8 @@ def test_the_trained_rival_has_the_same_budget_or_is_refused():
 def test_the_counts_are_those_of_the_configuration():
     [world] = tiny.worlds(model(), "minimal", ("sst",), 8, range(42, 43))
     size = world.size.world
-    assert (size.harmful_prompts, size.choice_questions, size.programs) == (90, 100, 32)
-    assert (world.size.samples, world.size.budget, world.batch_size) == (128, 8, 256)
+    assert (size.harmful_prompts, size.choice_questions, size.programs) == (168, 160, 96)
+    assert (world.size.samples, world.size.budget, world.batch_size) == (256, 8, 256)
     assert len(World(1, world.size, trained=True).trainings()) == 8
 
 
