@@ -39,7 +39,7 @@ def test_the_plan_of_the_tiny_world_names_every_unit():
     assert "base, seed 42" in text
     assert "base, seed 43" in text
     assert "task07-kronecker, seed 43" in text
-    assert "a split: 90 harmful prompts, 48 look-alikes, 100 questions, 32 programs" in text
+    assert "a split: 168 harmful prompts, 90 look-alikes, 160 questions, 96 programs" in text
     assert " 0 of them made" in text
 
 
