@@ -65,12 +65,13 @@ class Comparison:
         return sum(pair.p is not None for metric in self.metrics for pair in metric.pairs)
 
 
-def compare(arguments: Sequence[str], options: Options) -> Comparison:
+def compare(arguments: Sequence[str], options: Options | None = None) -> Comparison:
     """Return the comparison of the runs at ``PATH`` or ``NAME=PATH``.
 
     Raises:
         EvaluationError: fewer than two runs, an unknown name, or runs that were not scored alike.
     """
+    options = options or Options()
     notes: list[str] = []
     names, tasks = _read(arguments, options, notes)
     differing = differing_settings(tasks)

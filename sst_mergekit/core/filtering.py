@@ -37,6 +37,14 @@ def filter_patch(
 
     Raises:
         ValueError: the statistics cannot be used (not finite, rank deficient without damping).
+
+    A direction that costs as much benign skill as it carries refusal keeps w(1) = 1 / (1 + c):
+
+    >>> from sst_mergekit.core.geometries import GEOMETRIES
+    >>> one = {"diagonal": torch.ones(2, 2)}
+    >>> filter_patch(GEOMETRIES["diagonal"], torch.ones(2, 2), one, one, 1.0, FilterSettings(cost=1.0))
+    tensor([[0.5000, 0.5000],
+            [0.5000, 0.5000]], dtype=torch.float64)
     """
     closed = geometry.closed.get(settings.filter)
     if closed is not None:

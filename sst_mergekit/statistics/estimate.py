@@ -35,7 +35,7 @@ def estimate(
     spec: ModelSpec,
     source: Source,
     out: Path,
-    options: Options,
+    options: Options | None = None,
     samples: int | None = None,
     max_length: int = 1024,
     chat_template: bool | None = None,
@@ -48,7 +48,7 @@ def estimate(
         spec: the model, and perhaps an adapter on it.
         source: prompts and responses.
         out: a directory that does not exist yet, unless ``force``.
-        options: kind, labels, batch size, seed, device.
+        options: kind, labels, batch size, seed, device; None for the defaults.
         samples: how many conversations, chosen by the seed; None for all.
         max_length: tokens of one sequence; longer ones are cut.
         chat_template: use the tokenizer's template; None: where it has one.
@@ -61,7 +61,7 @@ def estimate(
         SstError: ``out`` exists.
     """
     with new_directory(out, force) as temporary:
-        options = _with_axes(options, axes)
+        options = _with_axes(options or Options(), axes)
         require_device(spec.device)
         conversations = read_conversations(source, samples, options.seed)
         tokenizer = load_tokenizer(spec)

@@ -49,7 +49,8 @@ def data(sources: Path) -> set[str]:
 
 def test_the_wheel_holds_the_package_and_the_data(wheel: Path, sources: Path, junk: str) -> None:
     inside = {name for name in contents(wheel) if name.startswith("sst_mergekit/")}
-    assert inside == modules(sources) | {f"sst_mergekit/{name}" for name in data(sources) - {junk}}
+    ours = modules(sources) | {"sst_mergekit/py.typed"}
+    assert inside == ours | {f"sst_mergekit/{name}" for name in data(sources) - {junk}}
 
 
 def test_the_wheel_puts_nothing_else_at_the_top(wheel: Path) -> None:
