@@ -1,4 +1,4 @@
-"""The sums that statistics are made of: one batch in, one float32 sum out."""
+"""The sums that statistics are made of, in float32."""
 
 from __future__ import annotations
 
@@ -6,10 +6,29 @@ import torch
 from torch import Tensor
 
 
-def second_moment(rows: Tensor) -> Tensor:
-    """Return ``sum_n x_n x_nᵀ`` [d, d] in float32 of rows [n, d]."""
+def add_second_moment(total: Tensor, rows: Tensor) -> None:
+    """Add ``sum_n x_n x_nᵀ`` of rows [n, d] to the lower triangle of ``total`` [d, d], float32.
+
+    Blocks of rows up to the diagonal: little more than half of the products of a whole matrix. What is
+    above the diagonal is not to be read until :func:`mirror` has filled it.
+    """
     rows = rows.to(torch.float32)
-    return rows.T @ rows
+    size = len(total)
+    step = max(128, size // 8)
+    for start in range(0, size, step):
+        end = min(size, start + step)
+        total[start:end, :end].addmm_(rows[:, start:end].T, rows[:, :end])
+
+
+def mirror(total: Tensor) -> Tensor:
+    """Return ``total`` [d, d] itself with its lower triangle copied over the upper one."""
+    size, step = len(total), 1024
+    for start in range(0, size, step):
+        end = min(size, start + step)
+        total[start:end, end:] = total[end:, start:end].T
+        block = total[start:end, start:end]
+        block.copy_(block.tril() + block.tril(-1).T)
+    return total
 
 
 def squares(rows: Tensor) -> Tensor:
@@ -22,63 +41,54 @@ def counts(ids: Tensor, size: int) -> Tensor:
     return torch.bincount(ids.flatten(), minlength=size).to(torch.float32)
 
 
-def squared_gradients(x: Tensor, g: Tensor) -> Tensor:
-    """Return ``sum_b (sum_t g_bt x_btᵀ) ** 2`` [d_out, d_in] in float32.
+def add_squared_gradients(total: Tensor, x: Tensor, g: Tensor) -> None:
+    """Add ``sum_b (sum_t g_bt x_btᵀ) ** 2`` to ``total`` [d_out, d_in], float32.
 
-    The square is of each sequence's own gradient, never of the batch's mean.
+    The square is of each sequence's own gradient, never of the batch's mean. A block of rows at a time, so
+    that a product is still in the processor's cache when it is squared.
 
     Args:
+        total: the sum so far.
         x: inputs of a linear layer [batch, time, d_in].
         g: gradients at its output [batch, time, d_out].
     """
-    total = torch.zeros(g.shape[-1], x.shape[-1], dtype=torch.float32, device=x.device)
-    for inputs, gradients in zip(x, g, strict=True):
-        total += (gradients.to(torch.float32).T @ inputs.to(torch.float32)).square()
-    return total
+    x, g = x.to(torch.float32), g.to(torch.float32)
+    step = len(total) if total.is_cuda else 512
+    product = total.new_empty(min(step, len(total)), total.shape[1])
+    for start in range(0, len(total), step):
+        block = total[start : start + step]
+        for inputs, gradients in zip(x, g, strict=True):
+            part = product[: len(block)]
+            torch.mm(gradients[:, start : start + step].T, inputs, out=part)
+            block.addcmul_(part, part)
 
 
-def squared_embedding_gradients(ids: Tensor, g: Tensor, size: int) -> Tensor:
-    """Return ``sum_b`` of squared per-sequence gradients of an embedding, [d, size] in float32.
+def add_squared_embedding_gradients(total: Tensor, ids: Tensor, g: Tensor) -> None:
+    """Add squared per-sequence gradients of an embedding to ``total`` [d, rows], float32.
 
     Args:
+        total: the sum so far.
         ids: token ids [batch, time].
         g: gradients at the embedding's output [batch, time, d].
-        size: number of rows of the embedding.
     """
-    total = torch.zeros(size, g.shape[-1], dtype=torch.float32, device=g.device)
+    rows = total.T
     for tokens, gradients in zip(ids, g, strict=True):
         unique, position = tokens.unique(return_inverse=True)
-        gradient = torch.zeros(len(unique), g.shape[-1], dtype=torch.float32, device=g.device)
+        gradient = rows.new_zeros(len(unique), rows.shape[1])
         gradient.index_add_(0, position, gradients.to(torch.float32))
-        total[unique] += gradient.square()
-    return total.T
+        rows[unique] += gradient.square()
 
 
-def gradient(x: Tensor, g: Tensor) -> Tensor:
-    """Return ``sum_bt g_bt x_btᵀ`` [d_out, d_in] in float32 of inputs [b, t, d_in] and gradients."""
-    return g.to(torch.float32).flatten(0, 1).T @ x.to(torch.float32).flatten(0, 1)
+def add_gradient(total: Tensor, x: Tensor, g: Tensor) -> None:
+    """Add ``sum_bt g_bt x_btᵀ`` to ``total`` [d_out, d_in], float32, of inputs [b, t, d_in] and gradients."""
+    total.addmm_(g.to(torch.float32).flatten(0, 1).T, x.to(torch.float32).flatten(0, 1))
 
 
-def projected(x: Tensor, g: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """Return each sequence's gradient in coordinates, ``leftᵀ (sum_t g_t x_tᵀ) right`` [batch, k, l].
-
-    Args:
-        x: inputs of a linear layer [batch, time, d_in].
-        g: gradients at its output [batch, time, d_out].
-        left, right: [d_out, k] and [d_in, l].
-    """
-    rows = g.to(torch.float32) @ left.to(g.device, torch.float32)
-    columns = x.to(torch.float32) @ right.to(x.device, torch.float32)
-    return rows.transpose(1, 2) @ columns
+def projected(rows: Tensor, axes: Tensor) -> Tensor:
+    """Return rows [..., d] in the coordinates of axes [d, k] in columns, float32 [..., k]."""
+    return rows.to(torch.float32) @ axes.to(rows.device, torch.float32)
 
 
-def reduced(x: Tensor, g: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a row a sequence: the mean input and the summed gradient over the masked positions.
-
-    Args:
-        x, g: [batch, time, d_in] and [batch, time, d_out].
-        mask: [batch, time].
-    """
-    chosen = mask[..., None].to(torch.float32)
-    count = chosen.sum(1).clamp(min=1)
-    return (x.to(torch.float32) * chosen).sum(1) / count, (g.to(torch.float32) * chosen).sum(1)
+def sequence_sums(rows: Tensor, mask: Tensor) -> Tensor:
+    """Return the sums over the masked positions [batch, d], float32, of rows [batch, time, d]."""
+    return (rows.to(torch.float32) * mask[..., None]).sum(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,11 @@ class Sequence:
     ids: tuple[int, ...]
     prompt_length: int
 
+    @property
+    def predicted(self) -> int:
+        """Return how many response tokens are predicted: nothing predicts a sequence's first token."""
+        return len(self.ids) - max(self.prompt_length, 1)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -30,11 +36,13 @@ class Batch:
     Attributes:
         ids, attention: [batch, time].
         labels: [batch, time], the token to predict from each position, IGNORED outside responses.
+        numbers: which sequence of the data each row is.
     """
 
     ids: Tensor
     attention: Tensor
     labels: Tensor
+    numbers: tuple[int, ...] = ()
 
 
 def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_template: bool) -> Sequence:
@@ -73,9 +81,11 @@ def _eos(tokenizer: Any) -> str:
 
 def batches(sequences: list[Sequence], size: int, device: str) -> Iterator[Batch]:
     """Yield batches, the longest sequences first, so that memory runs out at once or never."""
-    ordered = sorted(sequences, key=lambda s: -len(s.ids))
+    ordered = sorted(range(len(sequences)), key=lambda number: -len(sequences[number].ids))
     for start in range(0, len(ordered), size):
-        yield pad(ordered[start : start + size], device)
+        numbers = tuple(ordered[start : start + size])
+        batch = pad([sequences[number] for number in numbers], device)
+        yield dataclasses.replace(batch, numbers=numbers)
 
 
 def pad(sequences: list[Sequence], device: str) -> Batch:

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,6 +6,18 @@ from hypothesis import strategies as st
 from sst_mergekit.core import moments
 
 sizes = st.integers(1, 5)
+
+
+def second_moment(rows: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros(rows.shape[1], rows.shape[1])
+    moments.add_second_moment(total, rows)
+    return moments.mirror(total)
+
+
+def squared_gradients(x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros(g.shape[-1], x.shape[-1])
+    moments.add_squared_gradients(total, x, g)
+    return total
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -15,7 +28,7 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 def test_second_moment_is_a_sum_of_outer_products(n, d):
     rows = draw(n, d)
     expected = sum(torch.outer(row, row) for row in rows)
-    torch.testing.assert_close(moments.second_moment(rows), expected)
+    torch.testing.assert_close(second_moment(rows), expected)
     torch.testing.assert_close(moments.squares(rows), expected.diagonal())
 
 
@@ -32,7 +45,7 @@ def test_squared_gradients_are_of_each_sequence(batch, time, d_in, d_out):
     expected = torch.zeros(d_out, d_in)
     for b in range(batch):
         expected += sum(torch.outer(g[b, t], x[b, t]) for t in range(time)) ** 2
-    torch.testing.assert_close(moments.squared_gradients(x, g), expected)
+    torch.testing.assert_close(squared_gradients(x, g), expected)
 
 
 @given(batch=sizes, time=sizes, d=sizes)
@@ -40,11 +53,27 @@ def test_an_embedding_is_a_linear_layer_on_one_hots(batch, time, d):
     ids = torch.randint(0, 7, (batch, time), generator=torch.Generator().manual_seed(2))
     g = draw(batch, time, d, seed=1)
     one_hot = torch.nn.functional.one_hot(ids, 7).float()
-    expected = moments.squared_gradients(one_hot, g)
-    torch.testing.assert_close(moments.squared_embedding_gradients(ids, g, 7), expected)
+    expected = squared_gradients(one_hot, g)
+    total = torch.zeros(d, 7)
+    moments.add_squared_embedding_gradients(total, ids, g)
+    torch.testing.assert_close(total, expected)
 
 
 def test_half_precision_is_accumulated_in_float32():
     rows = torch.ones(4096, 1, dtype=torch.float16) * 8
-    assert moments.second_moment(rows).dtype == torch.float32
-    assert float(moments.second_moment(rows)) == 64 * 4096  # beyond float16's largest number
+    assert float(second_moment(rows)) == 64 * 4096  # beyond float16's largest number
+
+
+@pytest.mark.parametrize("size", [127, 128, 129, 1025, 2100])
+def test_blocks_of_the_triangle_make_the_whole_matrix(size):
+    rows = draw(3, size)
+    total = second_moment(rows)
+    torch.testing.assert_close(total, rows.T @ rows)
+    assert torch.equal(total, total.T)
+
+
+@pytest.mark.parametrize("d_out", [511, 512, 1030])
+def test_blocks_of_squared_gradients_make_the_whole_matrix(d_out):
+    x, g = draw(2, 3, 4), draw(2, 3, d_out, seed=1)
+    expected = torch.einsum("bto,bti->boi", g, x).square().sum(0)
+    torch.testing.assert_close(squared_gradients(x, g), expected)

@@ -6,6 +6,7 @@ from torch.func import functional_call, grad
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from sst_mergekit.statistics import collect as collecting
+from sst_mergekit.statistics import observing
 from sst_mergekit.statistics.collect import Options, collect
 from sst_mergekit.statistics.kinds.kind import Axes, Form
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, pad
@@ -187,7 +188,7 @@ def test_tied_weights_are_left_out_with_the_reason(sequences):
 
 def test_out_of_memory_halves_the_batch_and_counts_nothing_twice(model, sequences, monkeypatch):
     calls = []
-    real = collecting._summed_loss
+    real = observing.summed_loss
 
     def failing(logits, labels):
         calls.append(len(labels))
@@ -195,7 +196,7 @@ def test_out_of_memory_halves_the_batch_and_counts_nothing_twice(model, sequence
             raise torch.OutOfMemoryError("CUDA out of memory (a test)")
         return real(logits, labels)
 
-    monkeypatch.setattr(collecting, "_summed_loss", failing)
+    monkeypatch.setattr(observing, "summed_loss", failing)
     collected = collect(model, sequences, options("kronecker", batch_size=4))
     assert calls == [4, 2, 1, 1, 1, 1]
     assert collected.batch_size == 1
@@ -208,7 +209,7 @@ def test_out_of_memory_with_one_sequence_says_what_to_do(model, sequences, monke
     def failing(logits, labels):
         raise torch.OutOfMemoryError("CUDA out of memory (a test)")
 
-    monkeypatch.setattr(collecting, "_summed_loss", failing)
+    monkeypatch.setattr(observing, "summed_loss", failing)
     with pytest.raises(collecting.StatisticsError, match="lower --max-length"):
         collect(model, sequences, options("kronecker", batch_size=2))
 
@@ -217,7 +218,7 @@ def test_other_failures_are_not_taken_for_memory(model, sequences, monkeypatch):
     def failing(logits, labels):
         raise RuntimeError("shapes do not match (a test)")
 
-    monkeypatch.setattr(collecting, "_summed_loss", failing)
+    monkeypatch.setattr(observing, "summed_loss", failing)
     with pytest.raises(RuntimeError, match="shapes do not match"):
         collect(model, sequences, options("kronecker", batch_size=2))
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sst_mergekit.statistics.kinds.kind import Kind, Observation
+from torch import Tensor
+
+from sst_mergekit.statistics.kinds.kind import Kind
+from sst_mergekit.statistics.positions import Positions
 
 
 class Activation(Kind):
@@ -16,6 +19,6 @@ class Activation(Kind):
     name: ClassVar[str] = "activation"
     needs_gradients: ClassVar[bool] = False
 
-    def update(self, seen: Observation) -> None:
+    def see_input(self, x: Tensor, at: Positions) -> None:
         """Add one batch to the sum."""
-        self.add_input(seen)
+        self.add_input(x, at)

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Kind, Observation
+from sst_mergekit.statistics.kinds.kind import Counts, Kind
+from sst_mergekit.statistics.positions import Positions
 
 
 class Diagonal(Kind):
@@ -22,20 +24,31 @@ class Diagonal(Kind):
     needs_gradients: ClassVar[bool] = True
     per_token: ClassVar[bool] = False
 
-    def update(self, seen: Observation) -> None:
-        """Add one batch; every position counts, for a prompt's gradients are part of the sequence's."""
+    def see_input(self, x: Tensor, at: Positions) -> Tensor:
+        """Keep the inputs: every position counts, for a prompt's gradients are part of the sequence's."""
+        return x
+
+    def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]
+        """Add one batch to the sums."""
+        d_out, d_in = self.layer.shape
         if self.layer.embedding:
-            self.add("diagonal", moments.squared_embedding_gradients(seen.x, seen.g, self.layer.shape[1]))
+            if "diagonal" not in self.sums:
+                self.sums["diagonal"] = torch.zeros(d_in, d_out, device=g.device).T
+            moments.add_squared_embedding_gradients(self.sums["diagonal"], kept, g)
             return
-        self.add("diagonal", moments.squared_gradients(seen.x, seen.g))
-        if self.form.centred and not self.form.gradient:
-            self.add("gradient", moments.gradient(seen.x, seen.g))
+        moments.add_squared_gradients(self.sum_of("diagonal", d_out, d_in, device=g.device), kept, g)
+        self.add_gradient(kept, g)
+
+    @property
+    def wants_gradient(self) -> bool:
+        """Return whether the mean gradient is summed: also to centre the squares."""
+        return (self.form.centred or self.form.gradient) and not self.layer.embedding
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``diagonal`` [d_out, d_in]: the mean over sequences, or the variance."""
         means = super().means(counts)
         if self.form.centred and "gradient" in means:
-            means["diagonal"] = (means["diagonal"] - means["gradient"].square()).clamp(min=0)
+            means["diagonal"].addcmul_(means["gradient"], means["gradient"], value=-1).clamp_(min=0)
             if not self.form.gradient:
                 del means["gradient"]
         return means

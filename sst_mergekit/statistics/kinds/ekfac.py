@@ -11,7 +11,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Kind, Observation
+from sst_mergekit.statistics.kinds.kind import Counts, Kind
+from sst_mergekit.statistics.positions import Positions
 
 
 class EkFac(Kind):
@@ -21,12 +22,19 @@ class EkFac(Kind):
     needs_gradients: ClassVar[bool] = True
     needs_axes: ClassVar[bool] = True
 
-    def update(self, seen: Observation) -> None:
-        """Add one batch to the sums."""
-        self.add_input(seen)
-        self.add_output(seen)
+    def see_input(self, x: Tensor, at: Positions) -> Tensor:
+        """Add one batch to the input factor; keep the inputs for the gradients."""
+        self.add_input(x, at)
+        return x
+
+    def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]
+        """Add one batch to the output factor and to the second moments in the basis."""
+        self.add_output(g, at)
+        self.add_gradient(kept, g)
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        self.add("corrected", moments.projected(seen.x, seen.g, axes.left, axes.right).square().sum(0))
+        rows, columns = moments.projected(g, axes.left), moments.projected(kept, axes.right)
+        total = self.sum_of("corrected", rows.shape[-1], columns.shape[-1], device=g.device)
+        moments.add_squared_gradients(total, columns, rows)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``input`` (where owned), ``output``, ``corrected``, and the basis ``left``, ``right``."""

@@ -7,26 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
 from sst_mergekit.statistics.layers import Layer
+from sst_mergekit.statistics.positions import Positions
 
-
-@dataclass(frozen=True)
-class Observation:
-    """What one batch shows of one layer.
-
-    Attributes:
-        x: the layer's input [batch, time, d_in], or token ids [batch, time] for an embedding.
-        g: the gradient of the summed loss at its output [batch, time, d_out]; empty when the
-            kind needs no gradients.
-        mask: True at the positions that predict a response token [batch, time].
-    """
-
-    x: Tensor
-    g: Tensor
-    mask: Tensor
+FACTORS = ("input", "output")  # of which the lower triangle is summed
 
 
 @dataclass(frozen=True)
@@ -79,9 +67,10 @@ class Form:
 
 
 class Kind(ABC):
-    """The running sums of one layer; ``observe`` each batch, ``means`` at the end.
+    """The running sums of one layer: each batch's inputs, then its gradients; ``means`` at the end.
 
-    ``owns_input`` is False when an earlier layer reads the same input and keeps its factor.
+    ``owns_input`` is False when an earlier layer reads the same input and keeps its factor. Every entry of
+    ``sums`` is a plain sum over the data, so that sums over parts of it may be added.
     """
 
     name: ClassVar[str]
@@ -95,39 +84,64 @@ class Kind(ABC):
         self.form = form
         self.sums: dict[str, Tensor] = {}
 
-    def observe(self, seen: Observation) -> None:
-        """Add one batch to the sums."""
-        self.update(seen)
-        if self.form.gradient and not self.layer.embedding:
-            self.add("gradient", moments.gradient(seen.x, seen.g))
-
     @abstractmethod
-    def update(self, seen: Observation) -> None:
-        """Add one batch to the sums that the kind is made of."""
+    def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
+        """Add a batch's inputs to the sums; return what `see_gradient` needs of them.
+
+        Args:
+            x: the layer's input [batch, time, d_in], or token ids [batch, time] for an embedding.
+            at: where response tokens are predicted.
+        """
+
+    def see_gradient(self, kept: Tensor | None, g: Tensor, at: Positions) -> None:  # noqa: B027 (forward alone)
+        """Add a batch's gradients to the sums.
+
+        Args:
+            kept: what `see_input` returned.
+            g: the gradient of the summed loss at the layer's output [batch, time, d_out].
+            at: where response tokens are predicted.
+        """
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return statistic -> float32 mean; a shared ``input`` only at the layer that owns it."""
+        """Return statistic -> float32 mean, taking the sums; a shared ``input`` only where it is owned."""
         count = counts.tokens if self.per_token else counts.sequences
-        return {name: total / count for name, total in self.sums.items()}
+        return {name: self.take(name).div_(count) for name in list(self.sums)}
 
-    def add(self, name: str, batch_sum: Tensor) -> None:
-        """Add a batch's sum to a running sum."""
-        if name in self.sums:
-            self.sums[name] += batch_sum
-        else:
-            self.sums[name] = batch_sum
+    def take(self, name: str) -> Tensor:
+        """Return a sum, which is not kept any longer."""
+        total = self.sums.pop(name)
+        return moments.mirror(total) if name in FACTORS and total.ndim == 2 else total
 
-    def add_input(self, seen: Observation) -> None:
+    def sum_of(self, name: str, *shape: int, device: torch.device) -> Tensor:
+        """Return the running sum of that name, zeros at first."""
+        if name not in self.sums:
+            self.sums[name] = torch.zeros(shape, dtype=torch.float32, device=device)
+        return self.sums[name]
+
+    def add_input(self, x: Tensor, at: Positions) -> None:
         """Add ``sum x xᵀ`` over response tokens; an embedding's is diagonal (token counts)."""
         if not self.owns_input:
             return
-        rows = seen.x[seen.mask]
+        rows, size = at.rows(x), self.layer.shape[1]
         if self.layer.embedding:
-            self.add("input", moments.counts(rows, self.layer.shape[1]))
+            self.sum_of("input", size, device=x.device).add_(moments.counts(rows, size))
         else:
-            self.add("input", moments.second_moment(rows))
+            moments.add_second_moment(self.sum_of("input", size, size, device=x.device), rows)
 
-    def add_output(self, seen: Observation) -> None:
+    def add_output(self, g: Tensor, at: Positions) -> None:
         """Add ``sum g gᵀ`` over response tokens; the output head's is diagonal."""
-        rows = seen.g[seen.mask]
-        self.add("output", moments.squares(rows) if self.layer.head else moments.second_moment(rows))
+        rows, size = at.rows(g), self.layer.shape[0]
+        if self.layer.head:
+            self.sum_of("output", size, device=g.device).add_(moments.squares(rows))
+        else:
+            moments.add_second_moment(self.sum_of("output", size, size, device=g.device), rows)
+
+    def add_gradient(self, x: Tensor, g: Tensor) -> None:
+        """Add the gradient of the weight itself, where the form wants it."""
+        if self.wants_gradient:
+            moments.add_gradient(self.sum_of("gradient", *self.layer.shape, device=g.device), x, g)
+
+    @property
+    def wants_gradient(self) -> bool:
+        """Return whether the mean gradient is measured here: of linear layers, on demand."""
+        return self.form.gradient and not self.layer.embedding

@@ -12,7 +12,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Kind, Observation
+from sst_mergekit.statistics.kinds.kind import Counts, Kind
+from sst_mergekit.statistics.positions import Positions
 
 
 class Kronecker(Kind):
@@ -26,18 +27,29 @@ class Kronecker(Kind):
         """Return whether this layer is measured in the reduce form: diagonal factors never are."""
         return self.form.reduced and not (self.layer.embedding or self.layer.head)
 
-    def update(self, seen: Observation) -> None:
-        """Add one batch to the sums of both factors."""
+    def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
+        """Add one batch to the input factor."""
         if not self.reduced:
-            self.add_input(seen)
-            self.add_output(seen)
-            return
-        x, g = moments.reduced(seen.x, seen.g, seen.mask)
-        if self.owns_input:
-            self.add("input", moments.second_moment(x))
-        self.add("output", moments.second_moment(g))
+            self.add_input(x, at)
+        elif self.owns_input:
+            size = self.layer.shape[1]
+            mean = moments.sequence_sums(x, at.mask) / at.mask.sum(1, keepdim=True).clamp(min=1)
+            moments.add_second_moment(self.sum_of("input", size, size, device=x.device), mean)
+        return x if self.wants_gradient else None
+
+    def see_gradient(self, kept: Tensor | None, g: Tensor, at: Positions) -> None:
+        """Add one batch to the output factor."""
+        if self.reduced:
+            size = self.layer.shape[0]
+            total = self.sum_of("output", size, size, device=g.device)
+            moments.add_second_moment(total, moments.sequence_sums(g, at.mask))
+        else:
+            self.add_output(g, at)
+        if kept is not None:
+            self.add_gradient(kept, g)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``input`` (where owned) and ``output``: means over response tokens, or over sequences."""
-        count = counts.sequences if self.reduced else counts.tokens
-        return {name: total / count for name, total in self.sums.items()}
+        if self.reduced:
+            counts = Counts(counts.sequences, counts.sequences)
+        return super().means(counts)

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Form, Kind, Observation
+from sst_mergekit.statistics.kinds.kind import Counts, Form, Kind
 from sst_mergekit.statistics.layers import Layer
+from sst_mergekit.statistics.positions import Positions
 
 
 class Subspace(Kind):
@@ -25,10 +26,23 @@ class Subspace(Kind):
         super().__init__(layer, owns_input, form)
         self.rows: list[Tensor] = []
 
-    def update(self, seen: Observation) -> None:
+    def see_input(self, x: Tensor, at: Positions) -> Tensor:
+        """Keep the inputs, in coordinates if that is enough."""
+        return x if self.wants_gradient else self._columns(x)
+
+    def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]
         """Keep the scores of one batch."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        self.rows.append(moments.projected(seen.x, seen.g, axes.left, axes.right).flatten(1))
+        if self.wants_gradient:
+            self.add_gradient(kept, g)
+            kept = self._columns(kept)
+        rows = moments.projected(g, axes.left)
+        self.rows.append((rows.transpose(1, 2) @ kept).flatten(1))
+
+    def _columns(self, x: Tensor) -> Tensor:
+        """Return the inputs in coordinates [batch, time, l]; token ids choose rows."""
+        right = self.form.axes[self.layer.name].right  # type: ignore[index]
+        return right.to(x.device, torch.float32)[x] if self.layer.embedding else moments.projected(x, right)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, the axes and the patch's core."""

@@ -1,0 +1,128 @@
+"""One batch through the model, seen by the layers that are measured."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from sst_mergekit.statistics.kinds.kind import Kind
+from sst_mergekit.statistics.labels import summed_loss
+from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.tokens import IGNORED, Batch
+
+Labels = Callable[[Tensor, Tensor, Batch], Tensor]  # (logits, labels of the data, batch) -> labels
+
+
+class _Enough(Exception):  # noqa: N818 (ends a forward pass early)
+    """Everything that is measured has been seen."""
+
+
+@contextlib.contextmanager
+def measuring(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no parameter gradients; undone after.
+
+    Eval mode also switches gradient checkpointing off, which would fire hooks twice.
+    """
+    training = model.training
+    wanted = [(p, p.requires_grad) for p in model.parameters()]
+    model.eval()
+    for parameter, _ in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in wanted:
+            parameter.requires_grad_(flag)
+        model.train(training)
+
+
+def observe(model: nn.Module, batch: Batch, kinds: Mapping[str, Kind], choose: Labels) -> None:
+    """Add one batch to the sums of all kinds: one forward pass and, where they need it, one backward.
+
+    The parameters are frozen, so gradients begin at the first measured layer's output and no weight's is
+    formed. The output head sees the response alone. Without gradients the pass ends at the last layer.
+
+    Args:
+        model: in `measuring`.
+        batch: padded sequences.
+        kinds: the layers' sums, in the order in which the model reaches them.
+        choose: the labels of the loss.
+    """
+    at = Positions(batch.labels != IGNORED)
+    labels = at.in_window(batch.labels)
+    head = Positions(labels != IGNORED)
+    backward = any(kind.needs_gradients for kind in kinds.values())
+    with _hooked(_hooks(model, kinds, at, head, backward)), torch.set_grad_enabled(backward):
+        try:
+            logits = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits
+        except _Enough:
+            return
+        if backward:
+            seen = labels if logits.shape[1] == labels.shape[1] else batch.labels
+            summed_loss(logits, choose(logits, seen, batch)).backward()
+
+
+def _hooks(
+    model: nn.Module, kinds: Mapping[str, Kind], at: Positions, head: Positions, backward: bool
+) -> list:
+    output = model.get_output_embeddings()  # type: ignore[operator]
+    handles = [output.register_forward_pre_hook(_response_alone(at))] if output is not None else []
+    last = next(reversed(kinds), None)
+    for name, kind in kinds.items():
+        module = kind.layer.module
+        if backward:
+            handles.append(module.register_forward_hook(_both(kind, at, head)))
+        else:
+            handles.append(module.register_forward_pre_hook(_input_alone(kind, at, head, name == last)))
+    return handles
+
+
+@contextlib.contextmanager
+def _hooked(handles: list) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _response_alone(at: Positions):
+    def pre_hook(_module: nn.Module, args: tuple) -> tuple | None:
+        x = args[0]
+        return (at.in_window(x), *args[1:]) if x.shape[:-1] == at.mask.shape else None
+
+    return pre_hook
+
+
+def _both(kind: Kind, at: Positions, head: Positions):
+    def forward_hook(_module: nn.Module, args: tuple, output: Tensor) -> None:
+        here = _positions(kind, args[0], at, head)
+        kept = kind.see_input(_as_batch(args[0].detach(), here, kind.layer.embedding), here)
+        if not output.requires_grad:
+            output.requires_grad_(True)
+        output.register_hook(lambda g: kind.see_gradient(kept, _as_batch(g, here, False), here))
+
+    return forward_hook
+
+
+def _input_alone(kind: Kind, at: Positions, head: Positions, last: bool):
+    def pre_hook(_module: nn.Module, args: tuple) -> None:
+        here = _positions(kind, args[0], at, head)
+        kind.see_input(_as_batch(args[0], here, kind.layer.embedding), here)
+        if last:
+            raise _Enough
+
+    return pre_hook
+
+
+def _positions(kind: Kind, x: Tensor, at: Positions, head: Positions) -> Positions:
+    """Return where response tokens are in x: the head's input may be cut to the response."""
+    return head if kind.layer.head and x.shape[:-1] == head.mask.shape else at
+
+
+def _as_batch(x: Tensor, at: Positions, ids: bool) -> Tensor:
+    """Return x with leading [batch, time], also where a module flattened them."""
+    return x.reshape(at.mask.shape) if ids else x.reshape(*at.mask.shape, x.shape[-1])
