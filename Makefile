@@ -3,6 +3,7 @@
 #   make demo    train, merge and score tiny models, offline      DEMO_ARGS="--quick --out DIR"
 #   make test    every test, the slow ones too, on two cores      TEST_ARGS="-k hook", "-n 0 --pdb"
 #   make bench   the measurements, into bench.md                  SST_BENCH_OUT=FILE TEST_ARGS=...
+#   make torture kills, full disks and more, at many moments      TEST_ARGS=...
 #   make lint    ruff and pyright
 #   make clean   remove what the others made, .venv included
 #
@@ -18,7 +19,7 @@ INSTALLED := .venv/installed
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench torture lint clean
 
 demo: $(INSTALLED)
 	$(OFFLINE) $(BIN)/sst-mergekit demo $(DEMO_ARGS)
@@ -28,6 +29,9 @@ test: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(OFFLINE) $(BIN)/python -m pytest -s -m bench tests/bench $(TEST_ARGS)
+
+torture: $(INSTALLED)
+	$(OFFLINE) $(BIN)/python -m pytest -s -m torture tests/torture $(TEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

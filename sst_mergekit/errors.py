@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST}
 
 
 class SstError(Exception):
@@ -41,3 +46,51 @@ def closest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     match = difflib.get_close_matches(name, names, n=1)
     return f" (did you mean '{match[0]}'?)" if match else f" (known: {', '.join(names)})"
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those it was raised from or during, the outermost first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def one_line(error: BaseException) -> str | None:
+    """Return what to tell the user where an error is theirs or the machine's to mend; None for a bug.
+
+    Errors of ours, whatever libraries they came through; a full disk; a place that cannot be written or read;
+    and memory that does not suffice.
+
+    >>> one_line(RuntimeError("a bug")), one_line(SstError("recipe.yml: not found"))
+    (None, 'recipe.yml: not found')
+    >>> one_line(OSError(errno.ENOSPC, "No space left on device", "out/model.safetensors"))
+    'out/model.safetensors: no space left on the disk; free some or choose another place, and run it again'
+    """
+    return next((text for text in map(_told, causes(error)) if text), None)
+
+
+def _told(error: BaseException) -> str | None:
+    if isinstance(error, SstError):
+        return str(error)
+    if is_disk_full(error):
+        where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+        return f"{where}no space left on the disk; free some or choose another place, and run it again"
+    if isinstance(error, OSError) and error.errno in _NOT_ALLOWED | _NO_PLACE and error.filename:
+        return f"{error.filename}: {error.strerror}; choose another place, or mend its permissions"
+    if is_out_of_memory(error):
+        return "out of memory; ask for less at once, or use a machine with more"
+    return None
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether an error, of Python or of safetensors' own writer, says that the disk is full."""
+    return getattr(error, "errno", None) in _FULL or "(os error 28)" in str(error)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether the error says that a device or the machine had no more memory."""
+    text = str(error).lower()
+    said = ("out of memory", "can't allocate memory", "cannot allocate memory", "std::bad_alloc")
+    return isinstance(error, MemoryError) or any(part in text for part in said)

@@ -1,15 +1,25 @@
-"""Writing a directory whole or not at all."""
+"""Writing whole or not at all: under a temporary name beside, renamed at the end, locked meanwhile.
+
+A process that is killed leaves its temporary files behind, hidden and read by nobody. Their locks die with
+it, so whoever writes the same thing next can tell them from those of a living process, and removes them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from sst_mergekit.errors import SstError
+
+try:
+    import fcntl
+except ImportError:  # no such locks: remains cannot be told from work in progress, and stay
+    fcntl = None
 
 
 @contextlib.contextmanager
@@ -17,27 +27,41 @@ def new_directory(out: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary directory beside ``out`` that becomes ``out`` if the block succeeds.
 
     On any exception, an interrupt included, the temporary directory is removed and ``out`` stays
-    as it was. A killed process leaves only the temporary directory, which nothing reads.
+    as it was. A killed process leaves only the temporary directory, which the next one removes.
 
     Raises:
         SstError: ``out`` exists and ``force`` is not set.
     """
+    _clear_remains(out)
     refuse_existing(out, force)
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.partial-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
+    with temporary_directory(out) as temporary:
+        yield temporary
+        _to_disk(temporary)
+        refuse_existing(out, force)  # another process may have been faster
+        _rename(temporary, out)
+
+
+@contextlib.contextmanager
+def temporary_directory(out: Path, what: str = "partial") -> Iterator[Path]:
+    """Yield a new hidden directory beside ``out``, which is removed when the block ends.
+
+    Args:
+        out: what it is for.
+        what: part of its name: what it holds.
+    """
+    _clear_remains(out)
+    temporary = _name(out, what)
+    while True:
+        temporary.mkdir()
+        lock = _lock(temporary)
+        if temporary.exists():  # or it was taken for remains before it was locked
+            break
     try:
         yield temporary
-        if out.exists():
-            old = out.with_name(f".{out.name}.old-{os.getpid()}")
-            out.rename(old)
-            temporary.rename(out)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        _unlock(lock)
 
 
 def refuse_existing(out: Path, force: bool) -> None:
@@ -48,10 +72,16 @@ def refuse_existing(out: Path, force: bool) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file by way of a temporary name, so that a reader never sees half of it."""
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    _clear_remains(path)
+    temporary = _name(path, "partial")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        with temporary.open("w", encoding="utf-8") as file:
+            if fcntl:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -63,3 +93,74 @@ def sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _name(out: Path, what: str) -> Path:
+    return out.with_name(f".{out.name}.{what}-{os.getpid()}")
+
+
+def _rename(new: Path, out: Path) -> None:
+    """Rename a directory to ``out``; what is there goes away, or stays where that fails."""
+    old = _name(out, "old")
+    lock = None
+    if out.exists():
+        lock = _lock(out)
+        out.rename(old)
+    try:
+        new.rename(out)
+        _to_disk(out.parent, deep=False)
+    except BaseException:
+        if not out.exists() and old.exists():
+            old.rename(out)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+        _unlock(lock)
+
+
+def _clear_remains(out: Path) -> None:
+    """Remove what killed processes left beside ``out``; put back what one was about to replace."""
+    pattern = re.compile(rf"\.{re.escape(out.name)}\.(partial|old|lora-cache)-\d+")
+    if fcntl is None or not out.parent.is_dir():
+        return
+    for left in sorted(path for path in out.parent.iterdir() if pattern.fullmatch(path.name)):
+        with contextlib.suppress(FileNotFoundError):
+            lock = _lock(left, wait=False)
+            if lock is None:
+                continue  # of a living process
+            if ".old-" in left.name and not out.exists():
+                left.rename(out)
+            elif left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
+            _unlock(lock)
+
+
+def _lock(path: Path, wait: bool = True) -> int | None:
+    """Return a descriptor that holds the lock on a file or directory; None where it cannot be had."""
+    if fcntl is None:
+        return None
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _unlock(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
+
+
+def _to_disk(path: Path, deep: bool = True) -> None:
+    """Have the disk hold a directory, and all that is in it, before what is done next."""
+    inside = [found for found in path.rglob("*") if not found.is_symlink()] if deep else []
+    for each in [*inside, path]:
+        descriptor = os.open(each, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,7 +17,7 @@ from click.shell_completion import CompletionItem
 
 from sst_mergekit import __version__
 from sst_mergekit.cli import output
-from sst_mergekit.errors import SstError
+from sst_mergekit.errors import one_line
 
 # name -> (module that holds the function `command`, the line shown by --help)
 COMMANDS = {
@@ -73,12 +77,31 @@ class LazyGroup(click.Group):
         if os.environ.get("NO_COLOR"):  # https://no-color.org
             ctx.color = False
         try:
-            return super().invoke(ctx)
-        except SstError as error:
+            with _ending_on_sigterm():
+                return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException):
+            raise
+        except Exception as error:
+            line = one_line(error)
+            if line is None:
+                raise
             if output.asked().verbose:
                 traceback.print_exc()
-            output.fail(str(error), "sst-mergekit: ")
+            output.fail(line, "sst-mergekit: ")
             sys.exit(2)
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a command as an interrupt does: temporary files are removed, workers stopped."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

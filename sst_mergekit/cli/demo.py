@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -53,7 +52,6 @@ def command(
     from sst_mergekit.demo.world import other
     from sst_mergekit.files import write_text
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
     size = QUICK if quick else HALF if half_budget else FULL
     if other_world:
         size = dataclasses.replace(size, world=other(size.world))

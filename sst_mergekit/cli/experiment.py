@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +87,6 @@ def _run(request: Request) -> None:
 
     if request.out.is_file():
         raise SstError(f"{request.out}: is a file; choose another --out")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the workers are stopped too
     made = run(request, output.progress())
     text = "\n".join(f"{summary(body)}\n{path}\n" for path, body in made.items())
     output.result({"results": made}, text)

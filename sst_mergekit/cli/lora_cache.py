@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from sst_mergekit.files import temporary_directory
 
 
 @contextlib.contextmanager
 def lora_cache(given: str | None, out: Path) -> Iterator[str]:
     """Yield the cache that was given; else a directory beside ``out`` that is removed afterwards.
 
-    mergekit makes the directory when it folds the first adapter, one full model for each.
+    mergekit writes one full model into it for each adapter.
     """
     if given:
         yield given
         return
-    temporary = out.with_name(f".{out.name}.lora-cache-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        yield str(temporary)
-    finally:
-        _forget_folded_models()
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_directory(out, "lora-cache") as temporary:
+        try:
+            yield str(temporary)
+        finally:
+            _forget_folded_models()
 
 
 def _forget_folded_models() -> None:

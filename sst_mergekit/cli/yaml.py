@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -11,7 +10,6 @@ import click
 import sst_mergekit
 from sst_mergekit.cli.check import report
 from sst_mergekit.cli.lora_cache import lora_cache
-from sst_mergekit.errors import SstError
 from sst_mergekit.files import new_directory
 from sst_mergekit.recipe.check import check_recipe
 
@@ -38,24 +36,18 @@ def command(no_check: bool, force: bool, arguments: tuple[str, ...]) -> None:
     with main.make_context("sst-mergekit yaml", list(arguments)) as context:
         given = context.params
         out = Path(given["out_path"]).expanduser().absolute()
-        try:
-            with lora_cache(given["lora_merge_cache"], out) as cache:
-                given["lora_merge_cache"] = cache
-                if not no_check and report(_check(given)):
-                    sys.exit(2)
-                with new_directory(out, force) as temporary:
-                    given["out_path"] = str(temporary)
-                    main.invoke(context)
-                    _name_card(temporary, out.name)
-        except Exception as error:
-            ours = next((cause for cause in _causes(error) if isinstance(cause, SstError)), None)
-            if ours is None or ours is error:
-                raise
-            raise ours from None
+        if not no_check and report(_check(given, out)):
+            sys.exit(2)
+        with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:
+            given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
+            main.invoke(context)
+            _name_card(temporary, out.name)
 
 
-def _check(given: dict) -> list:
-    return check_recipe(given["config_file"], Path(given["lora_merge_cache"]), given["lora_merge_dtype"])
+def _check(given: dict, out: Path) -> list:
+    """Return the recipe's faults; a cache that was not given will be a new one beside OUT."""
+    cache = given["lora_merge_cache"] or out.with_name(f".{out.name}.lora-cache")
+    return check_recipe(given["config_file"], Path(cache), given["lora_merge_dtype"])
 
 
 def _name_card(directory: Path, name: str) -> None:
@@ -64,12 +56,3 @@ def _name_card(directory: Path, name: str) -> None:
     if card.is_file():
         text = card.read_text(encoding="utf-8").replace(f"# {directory.name}\n", f"# {name}\n", 1)
         card.write_text(text, encoding="utf-8")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those it was raised from or during."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__

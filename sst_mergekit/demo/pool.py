@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
+
+from sst_mergekit.errors import SstError
 
 
 class Pool:
     """A pool of ``workers`` fresh processes with one thread each; use it as a context manager.
 
     What the workers print goes to the file ``log``; their exceptions come back to the caller. When
-    the block ends by an exception (an interrupt, say) the workers are stopped at once.
+    the block ends by an exception (an interrupt, say) the workers are stopped at once; when this process is
+    killed they end too.
     """
 
     def __init__(self, workers: int, log: Path, progress: bool = True) -> None:
@@ -34,17 +39,29 @@ class Pool:
         self._executor.shutdown(wait=True, cancel_futures=kind is not None)
 
     def map(self, label: str, function: Callable[..., Any], jobs: Sequence[tuple]) -> list[Any]:
-        """Return ``function(*job)`` for each job, in order; the first failure ends the phase."""
+        """Return ``function(*job)`` for each job, in order; the first failure ends the phase.
+
+        Raises:
+            SstError: a worker was killed.
+        """
         from tqdm import tqdm
 
-        futures = [self._executor.submit(function, *job) for job in jobs]
-        for future in tqdm(as_completed(futures), total=len(futures), desc=label, disable=not self.progress):
-            future.result()
+        try:
+            futures = [self._executor.submit(function, *job) for job in jobs]
+            bar = tqdm(as_completed(futures), total=len(futures), desc=label, disable=not self.progress)
+            for future in bar:
+                future.result()
+        except BrokenProcessPool:
+            raise SstError(
+                f"{label}: a worker process was killed (by a lack of memory?); run the same command again, "
+                "perhaps with fewer --workers: what was made is kept"
+            ) from None
         return [future.result() for future in futures]
 
 
 def _quiet_and_single(log: str) -> None:
-    """Set up a worker: one thread, no Hub, and its bars and warnings into the log."""
+    """Set up a worker: one thread, no Hub, its bars and warnings into the log; it ends with its parent."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with open(log, "a", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
@@ -55,3 +72,10 @@ def _quiet_and_single(log: str) -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

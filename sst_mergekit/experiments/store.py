@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,8 +41,6 @@ class Store:
         with self._lock(unit):
             if place.is_dir():
                 return None
-            for left in place.parent.glob(f".{place.name}.partial-*"):
-                shutil.rmtree(left)
             started = time.monotonic()
             with new_directory(place) as folder:
                 parents = {role: self.path(parent) for role, parent in unit.parents.items()}

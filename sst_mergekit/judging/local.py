@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from sst_mergekit.errors import EvaluationError
+from sst_mergekit.errors import EvaluationError, is_out_of_memory
 from sst_mergekit.judging.judge import Pair
 from sst_mergekit.judging.shapes.shape import Shape
 from sst_mergekit.judging.verdict import Verdict
-from sst_mergekit.statistics.collect import is_out_of_memory
 from sst_mergekit.statistics.fingerprint import identity
 from sst_mergekit.statistics.loading import ModelSpec, load_model, load_tokenizer, split_revision
 

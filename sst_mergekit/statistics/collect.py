@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from sst_mergekit.errors import StatisticsError
+from sst_mergekit.errors import StatisticsError, is_out_of_memory
 from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Axes, Counts, Form, Kind
 from sst_mergekit.statistics.labels import sample
@@ -79,16 +79,6 @@ def collect(model: nn.Module, sequences: list[Sequence], options: Options) -> Co
         tqdm.write(f"out of memory: starting again with --batch-size {size}")
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the error says that a device or the machine had no more memory."""
-    text = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
 
 
 def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size: int) -> Collected:

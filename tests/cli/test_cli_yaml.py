@@ -75,7 +75,7 @@ def test_failed_merge_leaves_no_temporary_cache(project: Path, monkeypatch: pyte
 
     def fail(*_: object, options: MergeOptions, **__: object) -> None:
         cache = Path(options.lora_merge_cache or "")
-        cache.mkdir()
+        (cache / "folded").mkdir()
         folded.append(cache)
         raise StatisticsError("too late")
 

@@ -220,9 +220,9 @@ ROUTES = [
 ]
 
 
-def serve(hub: Hub) -> ThreadingHTTPServer:
+def serve(hub: Hub, handler: type[Handler] = Handler) -> ThreadingHTTPServer:
     """Start a server for `hub` in a thread of its own; the caller shuts it down."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (Handler,), {"hub": hub}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("HubHandler", (handler,), {"hub": hub}))
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
