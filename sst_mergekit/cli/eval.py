@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -64,8 +64,13 @@ def lm_eval(arguments: Sequence[str], scores: bool = True) -> None:
     from lm_eval.__main__ import cli_evaluate
 
     from sst_mergekit.evaluation.out_of_memory import halving_batches
+    from sst_mergekit.evaluation.processes import dividing_requests
 
-    with _argv(arguments), halving_batches() if scores else nullcontext():
+    if not scores:
+        with _argv(arguments):
+            cli_evaluate()
+        return
+    with _argv(arguments), halving_batches(), dividing_requests():
         cli_evaluate()
 
 
@@ -73,6 +78,7 @@ def score_adapters(arguments: Sequence[str], adapters: Sequence[str], with_base:
     """Run lm-eval's command once for each adapter, in this process, on one base."""
     output = _checked(arguments, adapters)
 
+    from sst_mergekit.evaluation.processes import is_first
     from sst_mergekit.evaluation.shared_base import shared_base
 
     with shared_base():
@@ -80,7 +86,8 @@ def score_adapters(arguments: Sequence[str], adapters: Sequence[str], with_base:
             more = [] if adapter is None else ["--model_args", json.dumps({"peft": adapter})]
             before = set(output.rglob("results_*.json"))
             lm_eval([*arguments, *more])
-            if not set(output.rglob("results_*.json")) - before:  # lm-eval swallows errors of saving
+            written = set(output.rglob("results_*.json")) - before
+            if is_first() and not written:  # lm-eval swallows errors of saving
                 raise EvaluationError(
                     f"--output_path {output}: no results of {adapter or 'the base'} were written"
                 )

@@ -15,7 +15,9 @@ from sst_mergekit.statistics.estimate import LABELS, estimate
 from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Form
 from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
+from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
+from sst_mergekit.statistics.team import joined
 
 positive = click.IntRange(min=1)
 
@@ -82,22 +84,29 @@ def command(
     """Measure Fisher statistics of a model's linear layers on prompts and responses.
 
     Measure harm on the safety expert with its own training mix, and benign skill on the utility
-    expert; name both directories in the recipe. --json prints {out, kind, layers, sequences, tokens,
-    skipped: {layer: why}}.
+    expert; name both directories in the recipe. Several processes or GPUs share the samples:
+    accelerate launch --multi_gpu --num_processes 4 -m sst_mergekit fisher ... --json prints {out, kind,
+    layers, sequences, tokens, skipped: {layer: why}}.
     """
     device = device or default_device()
     form = Form(reduced, centred, gradient)
-    manifest = estimate(
-        ModelSpec(model, adapter, dtype, device, trust_remote_code),
-        Source(data, split, config, prompt_field, response_field, messages_field),
-        out,
-        Options(kind, form, labels, batch_size, seed, device, output.progress()),
-        samples=samples,
-        max_length=max_length,
-        chat_template=chat_template,
-        axes=_axes(kind, basis, damping, patch, patch_rank),
-        force=force,
-    )
+    with joined(device) as team:
+        manifest = estimate(
+            ModelSpec(model, adapter, dtype, device, trust_remote_code),
+            Source(data, split, config, prompt_field, response_field, messages_field),
+            out,
+            Options(kind, form, labels, batch_size, seed, device, team.first and output.progress(), team),
+            samples=samples,
+            max_length=max_length,
+            chat_template=chat_template,
+            axes=_axes(kind, basis, damping, patch, patch_rank),
+            force=force,
+        )
+    if team.first:
+        _say(out, kind, manifest)
+
+
+def _say(out: Path, kind: str, manifest: Manifest) -> None:
     for name, why in manifest.skipped.items():
         output.note(f"  left out: {name} ({why})")
     found = {"out": out, "kind": kind, "layers": len(manifest.layers)}

@@ -17,6 +17,7 @@ from sst_mergekit.statistics.kinds.kind import Axes, Counts, Form, Kind
 from sst_mergekit.statistics.labels import sample
 from sst_mergekit.statistics.layers import Layer, input_groups, linear_layers
 from sst_mergekit.statistics.observing import Labels, measuring, observe
+from sst_mergekit.statistics.team import Team
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, batches
 
 
@@ -32,6 +33,7 @@ class Options:
         seed: for sampled labels.
         device: where the model is.
         progress: show a bar.
+        team: the processes that measure together, each a share of the sequences.
     """
 
     kind: str = "kronecker"
@@ -41,6 +43,7 @@ class Options:
     seed: int = 0
     device: str = "cpu"
     progress: bool = True
+    team: Team = Team()  # noqa: RUF009 (frozen)
 
 
 @dataclass(frozen=True)
@@ -99,12 +102,14 @@ def _collect(model: nn.Module, sequences: list[Sequence], options: Options, size
         kinds: dict[str, Kind] = {
             layer.name: KINDS[options.kind](layer, owner[layer.name] == layer.name, form) for layer in layers
         }
-        choose = _labels(options)
-        with tqdm(total=len(sequences), unit="seq", disable=not options.progress, desc=options.kind) as bar:
-            for batch in batches(sequences, size, options.device):
+        choose, total = _labels(options), len(options.team.share(sequences))
+        with tqdm(total=total, unit="seq", disable=not options.progress, desc=options.kind) as bar:
+            for batch in batches(sequences, size, options.device, options.team):
                 observe(model, batch, kinds, choose)
                 bar.update(len(batch.ids))
     counts = Counts(len(sequences), sum(sequence.predicted for sequence in sequences))
+    for layer in layers:
+        kinds[layer.name].join(options.team)
     means = {layer.name: kinds[layer.name].means(counts) for layer in layers}
     _require_finite(means)
     return Collected(layers, means, owner, skipped, counts, size)

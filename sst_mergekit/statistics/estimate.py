@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError, StatisticsError
-from sst_mergekit.files import new_directory
+from sst_mergekit.files import new_directory, refuse_existing
 from sst_mergekit.statistics.axes import AxesSource
 from sst_mergekit.statistics.collect import Collected, Options, collect
 from sst_mergekit.statistics.fingerprint import identity
@@ -44,6 +45,8 @@ def estimate(
 ) -> Manifest:
     """Measure statistics, write them to ``out`` and return their manifest.
 
+    Of several processes (``options.team``) the first writes.
+
     Args:
         spec: the model, and perhaps an adapter on it.
         source: prompts and responses.
@@ -60,8 +63,9 @@ def estimate(
         StatisticsError: the model cannot be loaded or measured.
         SstError: ``out`` exists.
     """
-    with new_directory(out, force) as temporary:
-        options = _with_axes(options or Options(), axes)
+    options = options or Options()
+    with _place(out, force, options.team.first) as temporary:
+        options = _with_axes(options, axes)
         require_device(spec.device)
         conversations = read_conversations(source, samples, options.seed)
         tokenizer = load_tokenizer(spec)
@@ -74,7 +78,16 @@ def estimate(
         collected = collect(load_model(spec), sequences, options)
         about = _about(spec, source, conversations, options, collected, max_length, templated)
         about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None)
-        return write_statistics(temporary, collected, about)
+        manifest = write_statistics(temporary, collected, about) if temporary else None
+    return options.team.told(manifest)
+
+
+def _place(out: Path, force: bool, writes: bool) -> AbstractContextManager[Path | None]:
+    """Return where this process writes, or nowhere."""
+    if writes:
+        return new_directory(out, force)
+    refuse_existing(out, force)
+    return nullcontext()
 
 
 def _with_axes(options: Options, axes: AxesSource | None) -> Options:

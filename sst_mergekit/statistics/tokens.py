@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sst_mergekit.errors import DataError
 from sst_mergekit.statistics.rows import Conversation
+from sst_mergekit.statistics.team import Team
 
 IGNORED = -100  # the label that cross_entropy leaves out
 
@@ -79,9 +80,14 @@ def _eos(tokenizer: Any) -> str:
     return tokenizer.eos_token or ""
 
 
-def batches(sequences: list[Sequence], size: int, device: str) -> Iterator[Batch]:
-    """Yield batches, the longest sequences first, so that memory runs out at once or never."""
-    ordered = sorted(range(len(sequences)), key=lambda number: -len(sequences[number].ids))
+def batches(
+    sequences: list[Sequence],
+    size: int,
+    device: str,
+    team: Team = Team(),  # noqa: B008 (frozen)
+) -> Iterator[Batch]:
+    """Yield this process's batches, the longest sequences first, so that memory runs out at once or never."""
+    ordered = team.share(sorted(range(len(sequences)), key=lambda number: -len(sequences[number].ids)))
     for start in range(0, len(ordered), size):
         numbers = tuple(ordered[start : start + size])
         batch = pad([sequences[number] for number in numbers], device)

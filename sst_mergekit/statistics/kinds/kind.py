@@ -13,6 +13,7 @@ from torch import Tensor
 from sst_mergekit.core import moments
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.team import Team
 
 FACTORS = ("input", "output")  # of which the lower triangle is summed
 
@@ -101,6 +102,10 @@ class Kind(ABC):
             g: the gradient of the summed loss at the layer's output [batch, time, d_out].
             at: where response tokens are predicted.
         """
+
+    def join(self, team: Team) -> None:
+        """Add the sums of the other processes."""
+        team.add(self.sums, self.layer.name)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return statistic -> float32 mean, taking the sums; a shared ``input`` only where it is owned."""

@@ -12,6 +12,7 @@ from sst_mergekit.core import moments
 from sst_mergekit.statistics.kinds.kind import Counts, Form, Kind
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.team import Team
 
 
 class Subspace(Kind):
@@ -43,6 +44,11 @@ class Subspace(Kind):
         """Return the inputs in coordinates [batch, time, l]; token ids choose rows."""
         right = self.form.axes[self.layer.name].right  # type: ignore[index]
         return right.to(x.device, torch.float32)[x] if self.layer.embedding else moments.projected(x, right)
+
+    def join(self, team: Team) -> None:
+        """Take the other processes' scores too."""
+        super().join(team)
+        self.rows = [team.woven(torch.cat(self.rows))]
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, the axes and the patch's core."""
