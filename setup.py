@@ -33,7 +33,11 @@ class BuildWithStartupFiles(build_py):
 setup(
     packages=[*find_packages(include=["sst_mergekit", "sst_mergekit.*"]), *DATA_FOLDERS],
     package_dir=DATA_FOLDERS,
-    package_data={"sst_mergekit": ["py.typed"], **dict.fromkeys(DATA_FOLDERS, DATA_PATTERNS)},
+    package_data={
+        "sst_mergekit": ["py.typed"],
+        "sst_mergekit.reporting": ["templates/*"],
+        **dict.fromkeys(DATA_FOLDERS, DATA_PATTERNS),
+    },
     exclude_package_data=dict.fromkeys(DATA_FOLDERS, ["**/*.pyc"]),
     cmdclass={"build_py": BuildWithStartupFiles},
 )

@@ -17,6 +17,7 @@ ALLOWED = {
     "evaluation": {"statistics"},
     "comparison": {"evaluation"},
     "judging": {"statistics", "evaluation"},
+    "reporting": {"evaluation", "comparison"},
     "refit": {"core", "statistics", "plugin", "adapters"},
     "demo": {"core", "statistics", "evaluation", "plugin", "adapters", "refit"},
     "experiments": {
@@ -24,6 +25,7 @@ ALLOWED = {
         "statistics",
         "evaluation",
         "comparison",
+        "reporting",
         "plugin",
         "adapters",
         "refit",
@@ -41,6 +43,7 @@ ALLOWED = {
         "inspection",
         "evaluation",
         "comparison",
+        "reporting",
         "judging",
         "refit",
         "demo",

@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
+@click.option(
+    "--examples/--no-examples",
+    default=None,
+    help="Include prompts and answers in the report.  [default: those of the tiny world alone]",
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be done, and do nothing.")
 def command(
     config_path: Path | None,
@@ -45,9 +50,10 @@ def command(
     seeds: int,
     out: Path,
     workers: int | None,
+    examples: bool | None,
     only_plan: bool,
 ) -> None:
-    """Train, measure, merge and score as the configuration says, and write the results as JSON.
+    """Train, measure, merge and score as the configuration says; write the results as JSON, and a report.
 
     On the embedded tiny world this needs no network; it runs the tiny models' own programs in the sandboxed
     executor. What is made under --out is not made again: a run that was stopped is continued by the same
@@ -62,6 +68,7 @@ def command(
     options = {"mode": mode, "model": model, "experiment": experiment, "seeds": seeds, "out": out}
     words = [] if config_path is None else ["--config", str(config_path)]
     words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
+    words += {None: [], True: ["--examples"], False: ["--no-examples"]}[examples]
     config = load(config_path or recipes_path() / "experiments" / "experiments.yml")
     request = Request(
         config=config,
@@ -72,6 +79,7 @@ def command(
         out=out.absolute(),
         workers=workers or os.cpu_count() or 1,
         command=shlex.join(["sst-mergekit", "experiment", *words]),
+        examples=examples,
     )
     if only_plan:
         lines = list(plan(request))
@@ -89,4 +97,5 @@ def _run(request: Request) -> None:
         raise SstError(f"{request.out}: is a file; choose another --out")
     made = run(request, output.progress())
     text = "\n".join(f"{summary(body)}\n{path}\n" for path, body in made.items())
+    text += f"\n{request.out / 'report.html'}"
     output.result({"results": made}, text)

@@ -29,6 +29,7 @@ class Request:
         out: folder of everything that is written.
         workers: processes, one thread each.
         command: as it can be given again.
+        examples: whether the report has prompts and answers; None: those of the tiny world alone.
     """
 
     config: Config
@@ -39,6 +40,7 @@ class Request:
     out: Path
     workers: int
     command: str
+    examples: bool | None = None
 
     @property
     def store(self) -> Path:

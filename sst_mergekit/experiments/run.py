@@ -20,6 +20,7 @@ from sst_mergekit.experiments.request import Request
 from sst_mergekit.experiments.runner import Runner
 from sst_mergekit.experiments.store import Store
 from sst_mergekit.files import write_text
+from sst_mergekit.reporting import write as report
 
 Body = dict[str, Any]
 
@@ -52,6 +53,7 @@ def run(request: Request, progress: bool = True) -> dict[Path, Body]:
                 written[path] = EXPERIMENTS[experiment](request, model, runner)
                 write_json(path, written[path])
         _write_manifest(request, runner, list(written))
+    report.write(request.out, request.examples)
     return written
 
 

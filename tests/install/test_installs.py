@@ -42,6 +42,10 @@ def modules(sources: Path) -> set[str]:
     return {str(path.relative_to(sources)) for path in (sources / "sst_mergekit").rglob("*.py")}
 
 
+def templates(sources: Path) -> set[str]:
+    return {str(path.relative_to(sources)) for path in (sources / "sst_mergekit").rglob("templates/*")}
+
+
 def data(sources: Path) -> set[str]:
     paths = (path for folder in ("lm_eval_tasks", "merge_configs") for path in (sources / folder).rglob("*"))
     return {str(path.relative_to(sources)) for path in paths if path.is_file()}
@@ -49,7 +53,8 @@ def data(sources: Path) -> set[str]:
 
 def test_the_wheel_holds_the_package_and_the_data(wheel: Path, sources: Path, junk: str) -> None:
     inside = {name for name in contents(wheel) if name.startswith("sst_mergekit/")}
-    ours = modules(sources) | {"sst_mergekit/py.typed"}
+    assert templates(sources)
+    ours = modules(sources) | templates(sources) | {"sst_mergekit/py.typed"}
     assert inside == ours | {f"sst_mergekit/{name}" for name in data(sources) - {junk}}
 
 
@@ -61,7 +66,7 @@ def test_the_wheel_puts_nothing_else_at_the_top(wheel: Path) -> None:
 
 def test_the_sdist_holds_all_that_a_build_needs(sdist: Path, sources: Path, junk: str) -> None:
     needed = {"setup.py", "setup.cfg", "pyproject.toml", "LICENSE", "sst_mergekit.pth", "sst_mergekit.start"}
-    assert needed | modules(sources) | data(sources) - {junk} <= contents(sdist)
+    assert needed | modules(sources) | templates(sources) | data(sources) - {junk} <= contents(sdist)
 
 
 def test_mergekit_knows_sst_with_no_import_of_ours(installed: Environment) -> None:

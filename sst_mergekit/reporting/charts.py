@@ -1,0 +1,143 @@
+"""What the page's script draws: points, lines and what is said when one is pointed at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sst_mergekit.reporting.figure import Figure, number, text
+from sst_mergekit.reporting.fronts import Front, Point
+from sst_mergekit.reporting.retained import Kept, Retained
+from sst_mergekit.reporting.styles import label, styles
+
+ALL = "all"  # the group of what is shown only when all seeds are
+Spec = dict[str, Any]
+
+
+def fronts_chart(fronts: Sequence[Front], seeds: Sequence[int], best: str | None) -> Spec:
+    """Return the chart of safety and utility, with a group a seed."""
+    looks = styles((front.name for front in fronts), best)
+    several = len(seeds) > 1
+    groups = [{"id": ALL, "label": "all"}, *({"id": str(seed), "label": str(seed)} for seed in seeds)]
+    return {
+        "x": {"label": "safety: share of harmful prompts refused", "from": 0.0, "to": 1.0},
+        "y": {"label": "utility", "from": None, "to": None},
+        "groups": groups if several else [],
+        "group_label": "seed",
+        "series": [
+            _series(front.name, looks) | {"points": _points(front, several), "lines": _lines(front)}
+            for front in fronts
+        ],
+    }
+
+
+def _series(name: str, looks: Mapping[str, Any]) -> Spec:
+    look = looks[name]
+    return {"name": label(name), "colour": look.colour, "shape": look.shape, "on": look.main}
+
+
+def _points(front: Front, several: bool) -> list[Spec]:
+    points = [_point(front, point, several) for point in front.points]
+    if several:
+        points.append(_mean(front))
+    return points
+
+
+def _point(front: Front, point: Point, several: bool) -> Spec:
+    """Return one setting; the chosen one is larger, unless the mean is what stands out."""
+    lines = [f"{label(front.name)}, seed {point.seed}"]
+    if point.settings:
+        lines.append(settings_text(point.settings))
+    lines.append(f"safety {number(point.safety)}, utility {number(point.utility)}")
+    if point.settings and point.chosen:
+        lines.append("chosen on the development split")
+    return {
+        "x": point.safety,
+        "y": point.utility,
+        "group": point.seed,
+        "size": 1 if several or not point.chosen else 2,
+        "tip": lines,
+    }
+
+
+def _mean(front: Front) -> Spec:
+    what = "mean over seeds" if front.expert else "chosen settings, mean over seeds"
+    return {
+        "x": front.safety.value,
+        "y": front.utility.value,
+        "bars": _bars(front.safety, front.utility),
+        "group": ALL,
+        "size": 2,
+        "tip": [
+            f"{label(front.name)}: {what}",
+            f"safety {text(front.safety)}",
+            f"utility {text(front.utility)}",
+        ],
+    }
+
+
+def _bars(x: Figure | None, y: Figure) -> Spec:
+    ends = {"y": [y.low, y.high]} if y.low is not None else {}
+    if x is not None and x.low is not None:
+        ends["x"] = [x.low, x.high]
+    return ends
+
+
+def _lines(front: Front) -> list[Spec]:
+    """Return the edge of what each seed's front dominates, as steps."""
+    lines = []
+    for seed, places in front.steps.items():
+        path = [places[0]]
+        for before, after in zip(places, places[1:], strict=False):
+            path += [(before[0], after[1]), after]
+        lines.append({"group": seed, "path": path})
+    return lines
+
+
+def retained_chart(found: Retained, best: str | None) -> Spec:
+    """Return the chart of the share that is left over the number of experts."""
+    looks = styles((method.name for method in found.methods), best)
+    aside = 0.01 * (found.counts[-1] - found.counts[0])  # so that bars of several methods can be told apart
+    middle = (len(found.methods) - 1) / 2
+    return {
+        "x": {"label": "experts merged, one a task", "from": None, "to": None, "ticks": found.counts},
+        "y": {"label": "share of the experts' own scores that is left", "from": 0.0, "to": None},
+        "groups": [],
+        "group_label": "",
+        "series": [
+            _series(method.name, looks)
+            | {"on": True}
+            | _curve(method, found.counts, aside * (i - middle) / 2)
+            for i, method in enumerate(found.methods)
+        ],
+    }
+
+
+def _curve(method: Kept, counts: Sequence[int], aside: float) -> Spec:
+    known = [
+        (count, share, strengths)
+        for count, share, strengths in zip(counts, method.shares, method.strengths, strict=True)
+        if share.value is not None
+    ]
+    points = [
+        {
+            "x": count + aside,
+            "y": share.value,
+            "bars": _bars(None, share),
+            "group": ALL,
+            "size": 2,
+            "tip": [f"{label(method.name)}, {count} experts", f"share left {text(share)}"]
+            + ([f"strength {', '.join(f'{one:g}' for one in strengths)}"] if strengths else []),
+        }
+        for count, share, strengths in known
+    ]
+    return {"points": points, "lines": [{"group": ALL, "path": [(one["x"], one["y"]) for one in points]}]}
+
+
+def settings_text(settings: Mapping[str, float]) -> str:
+    """Return settings as text.
+
+    >>> settings_text({"strength": 0.5, "cost": 1.0})
+    'strength 0.5, cost 1'
+    """
+    return ", ".join(f"{key} {value:g}" for key, value in settings.items()) or "none"

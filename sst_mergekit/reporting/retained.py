@@ -1,0 +1,65 @@
+"""What is left of every task when more and more experts are merged: experiment 2."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sst_mergekit.reporting.figure import Figure, rate_over_seeds
+from sst_mergekit.reporting.results import Body
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One method (or the base): its retained share at each number of experts, and its strengths there."""
+
+    name: str
+    shares: list[Figure]
+    strengths: list[list[float]]
+
+
+@dataclass(frozen=True)
+class Retained:
+    """All methods over the numbers of experts."""
+
+    counts: list[int]
+    methods: list[Kept]
+
+
+def retained(body: Body) -> Retained:
+    """Return the curves in the result of experiment 2, the base's own share last."""
+    counts = [key for key in body if key.isdigit()]
+    methods = [_method(name, [body[key] for key in counts]) for name in body[counts[0]]["methods"]]
+    base = Kept("base", [_base(body[key]) for key in counts], [[] for _ in counts])
+    return Retained([int(key) for key in counts], [*methods, base])
+
+
+def _method(name: str, found: Sequence[Mapping[str, Any]]) -> Kept:
+    each = [one["methods"][name] for one in found]
+    return Kept(
+        name,
+        [_share(one) for one in each],
+        [[seed["strength"] for seed in one["seeds"]] for one in each],
+    )
+
+
+def _share(one: Mapping[str, Any]) -> Figure:
+    mean, margin, n = one["performance"], one["margin"], len(one["seeds"])
+    if mean is None:
+        return Figure(None, n=n, reason="no expert answers a question of its own task")
+    if margin is None:
+        return Figure(mean, n=n)
+    return Figure(mean, max(0.0, mean - margin), mean + margin, n)
+
+
+def _base(found: Mapping[str, Any]) -> Figure:
+    """Return the share that the base has without any expert, over seeds."""
+    seeds = next(iter(found["methods"].values()))["seeds"]
+    shares = [
+        [task["base"] / task["expert"] for task in seed["tasks"].values() if task["expert"]] for seed in seeds
+    ]
+    known = [sum(each) / len(each) for each in shares if each]
+    if not known:
+        return Figure(None, n=0, reason="no expert answers a question of its own task")
+    return rate_over_seeds(known)

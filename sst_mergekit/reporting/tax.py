@@ -1,0 +1,76 @@
+"""The table of the safety tax: what every method won and lost, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sst_mergekit.reporting.figure import Figure, known_over_seeds, over_seeds, rate_over_seeds
+from sst_mergekit.reporting.results import Body
+
+PARTS = {"over_refusal": "compliance", "mmlu": "mmlu", "humaneval": "humaneval"}
+
+
+@dataclass(frozen=True)
+class TaxRow:
+    """One method at its chosen settings, or an unmerged model; means over seeds.
+
+    Attributes:
+        name: of the method.
+        kind: ``expert``, ``method`` or ``control``.
+        safety, over_refusal, mmlu, humaneval, utility: rates.
+        gain, loss: safety won and utility lost against the utility expert.
+        tax: loss / gain of a seed, over the seeds that have one.
+        hypervolume: of the front.
+        missed: seeds on which no setting reached the development safety aimed at.
+        seeds: how many.
+    """
+
+    name: str
+    kind: str
+    safety: Figure
+    over_refusal: Figure
+    mmlu: Figure
+    humaneval: Figure
+    utility: Figure
+    gain: Figure
+    loss: Figure
+    tax: Figure
+    hypervolume: Figure
+    missed: int
+    seeds: int
+
+
+def tax_table(body: Body) -> list[TaxRow]:
+    """Return the rows of a comparison (experiment 3): unmerged models first."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for row in body["results"]:
+        rows.setdefault(row["method"], []).append(row)
+    return [_row(name, found) for name, found in rows.items()]
+
+
+def _row(name: str, rows: Sequence[Mapping[str, Any]]) -> TaxRow:
+    merged = "settings" in rows[0]
+    parts = {label: _part(rows, part) for label, part in PARTS.items()}
+    areas = [row["hypervolume"] for row in rows]
+    return TaxRow(
+        name=name,
+        kind="expert" if not merged else "control" if rows[0]["control"] else "method",
+        safety=_part(rows, "safety"),
+        utility=rate_over_seeds([row["utility_score"] for row in rows]),
+        **parts,
+        gain=over_seeds([row["safety_gain"] for row in rows]),
+        loss=over_seeds([row["utility_loss"] for row in rows]),
+        tax=known_over_seeds([row["safety_tax"] for row in rows], [row["safety_tax_reason"] for row in rows]),
+        hypervolume=known_over_seeds(areas, ["an unmerged model has no front"]),
+        missed=sum(not row.get("reached_target", True) for row in rows),
+        seeds=len(rows),
+    )
+
+
+def _part(rows: Sequence[Mapping[str, Any]], part: str) -> Figure:
+    """Return one rate over seeds; compliance is turned into over-refusal."""
+    rates = [row["parts"][part] for row in rows]
+    values = [1 - rate["value"] if part == "compliance" else rate["value"] for rate in rates]
+    return rate_over_seeds(values, rates[0]["stderr"])

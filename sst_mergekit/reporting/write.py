@@ -1,0 +1,35 @@
+"""Writing report.md, report.json and report.html beside the results."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from sst_mergekit.files import write_text
+from sst_mergekit.reporting.build import build
+from sst_mergekit.reporting.markdown import to_markdown
+from sst_mergekit.reporting.render import to_html
+from sst_mergekit.reporting.results import find
+
+
+def write(out: Path, examples: bool | None = None) -> list[Path]:
+    """Write the three files from all results in a folder; return their paths.
+
+    Args:
+        out: what ``sst-mergekit experiment --out`` wrote.
+        examples: whether prompts and answers are included; None: those of the tiny world alone.
+
+    Raises:
+        SstError: no results, or damaged ones.
+    """
+    parts = [build(results, examples) for results in find(out)]
+    plain = json.dumps([dataclasses.asdict(part) for part in parts], indent=1, ensure_ascii=False)
+    texts = {
+        "report.md": to_markdown(parts),
+        "report.json": plain + "\n",
+        "report.html": to_html(parts),
+    }
+    for name, text in texts.items():
+        write_text(out / name, text)
+    return [out / name for name in texts]
