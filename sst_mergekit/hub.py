@@ -13,6 +13,8 @@ def download(
 ) -> Path:
     """Return the local folder with the files of a repository that fit `patterns`.
 
+    What is in the Hub's cache is not fetched again; a download that broke off goes on where it stopped.
+
     Args:
         repo: ``user/name``.
         revision: branch, tag or commit; None for the default branch.
@@ -20,13 +22,14 @@ def download(
         source: as the user wrote it, for the message.
         error: what to raise where there is no such repository, or it cannot be read.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub import constants, snapshot_download
+
+    from sst_mergekit.hub_faults import RAISED, one_line
 
     try:
         return Path(snapshot_download(repo, revision=revision, allow_patterns=list(patterns)))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as fault:
-        reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+    except RAISED as fault:
+        reason = one_line(fault, constants.ENDPOINT)
         raise error(
             f"{source}: neither a local directory nor a Hub repository that can be read ({reason})"
         ) from None

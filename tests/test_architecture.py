@@ -51,7 +51,7 @@ ALLOWED = {
         "experiments",
     },
 }
-SHARED = {"errors", "files", "hub", "resources"}
+SHARED = {"errors", "files", "hub", "hub_faults", "resources"}
 
 
 def imported(path: Path) -> set[str]:

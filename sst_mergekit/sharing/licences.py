@@ -42,7 +42,7 @@ def _on_hub(repo: str, revision: str | None) -> str | None:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError
 
-    from sst_mergekit.sharing.faults import HTTPError  # pyright: ignore[reportPrivateImportUsage]
+    from sst_mergekit.hub_faults import HTTPError  # pyright: ignore[reportPrivateImportUsage]
 
     try:
         card = HfApi().model_info(repo, revision=revision, timeout=SECONDS).card_data

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sst_mergekit.errors import SharingError
-from sst_mergekit.sharing.faults import RAISED, one_line, status_of
+from sst_mergekit.hub_faults import RAISED, one_line, status_of
 from sst_mergekit.sharing.kinds import kind_told_by
 
 if TYPE_CHECKING:

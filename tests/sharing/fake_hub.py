@@ -39,7 +39,8 @@ class Hub:
     """What the server holds, what it was asked, and how it is to fail.
 
     Attributes:
-        failures: part of ``METHOD path`` -> statuses to answer with, one a request; 0 breaks the connection.
+        failures: part of ``METHOD path`` -> statuses to answer with, one a request; 0 breaks the connection,
+            and -n does after n bytes of the content.
         asked: ``METHOD path`` of all requests.
     """
 
@@ -62,6 +63,7 @@ class Hub:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     hub: Hub
+    cut: int | None = None  # bytes of the next content to send before the connection breaks
 
     def log_message(self, format, *args):  # noqa: A002  (its own name)
         pass
@@ -75,6 +77,9 @@ class Handler(BaseHTTPRequestHandler):
         if status == 0:
             self.close_connection = True
             self.connection.close()
+        elif status and status < 0:
+            self.cut = -status
+            self.route(line, body)
         elif status:
             self.answer({"error": "made to fail"}, status)
         elif path.startswith("/lfs/"):
@@ -103,7 +108,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(content[: self.cut])
+        if self.cut is not None:
+            self.cut = None
+            self.close_connection = True
+            self.connection.close()
 
     def files(self, repo: str, revision: str) -> dict[str, bytes] | None:
         held = self.hub.repos[repo].find(revision) if repo in self.hub.repos else None
@@ -188,10 +197,13 @@ class Handler(BaseHTTPRequestHandler):
             return None
         if name not in held:
             return self.answer({"error": "no file"}, 404, X_Error_Code="EntryNotFound")
-        content = held[name]
-        return self.answer(
-            content, ETag=f'"{oid(name, content)}"', X_Repo_Commit=self.hub.repos[repo].commit_of(revision)
-        )
+        content, commit = held[name], self.hub.repos[repo].commit_of(revision)
+        about = {"ETag": f'"{oid(name, content)}"', "X_Repo_Commit": commit, "Accept_Ranges": "bytes"}
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        if asked is None:
+            return self.answer(content, **about)
+        start, size = int(asked[1]), len(content)
+        return self.answer(content[start:], 206, Content_Range=f"bytes {start}-{size - 1}/{size}", **about)
 
 
 def is_large(name: str, size: int) -> bool:

@@ -150,7 +150,7 @@ def test_a_rate_limit_without_end_is_one_line(online, model):
     ("status", "match"),
     [
         (401, "does not accept the token; log in with 'hf auth login'"),
-        (403, "token may not write there"),
+        (403, "token may not do this"),
         (409, "name is taken, or another upload"),
         (412, "somebody else committed meanwhile"),
         (500, "a fault of its own"),

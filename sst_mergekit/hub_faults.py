@@ -19,7 +19,7 @@ _STATUS = {
     400: "the Hub refuses the request",
     401: "the Hub does not accept the token; log in with 'hf auth login', or set HF_TOKEN",
     402: "the account's storage or plan does not allow it",
-    403: "the token may not write there; make one with write access to this account",
+    403: "the token may not do this; ask for access there, or make a token with write access to this account",
     404: "no such repository or revision, or the token may not see it",
     409: "the name is taken, or another upload is under way; choose another name, or try again",
     412: "somebody else committed meanwhile; run the same command again",
