@@ -3,7 +3,7 @@
 Importing this package is cheap (no torch): it is imported when Python starts, by the hook that makes
 ``mergekit`` know ``merge_method: sst``. The names of ``__all__`` are loaded when they are first used; they
 are what the ``sst-mergekit`` command itself calls. In a folder with models ``utility`` and ``safety``, their
-data, and a logged run of each:
+data, statistics of ``safety``, a recipe, and a logged run of each:
 
 >>> from pathlib import Path
 >>> import sst_mergekit as sst
@@ -12,9 +12,12 @@ data, and a logged run of each:
 >>> manifest.kind, len(manifest.layers), manifest.data["sequences"]
 ('kronecker', 16, 3)
 
+>>> sst.merge("recipe.yml", "merged", "--quiet").name
+'merged'
+
 >>> from lm_eval.models.huggingface import HFLM
 >>> tasks = sst.load_tasks("sst_mmlu_0shot", data_dir="data")
->>> results = sst.score(HFLM(pretrained="utility", device="cpu"), tasks, confirm_run_unsafe_code=False)
+>>> results = sst.score(HFLM(pretrained="merged", device="cpu"), tasks, confirm_run_unsafe_code=False)
 >>> sst.summary(results)["sst_mmlu_0shot"]["acc"].n
 4
 
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from sst_mergekit.evaluation.harness import score as score
     from sst_mergekit.evaluation.harness import summary as summary
     from sst_mergekit.evaluation.tradeoff import safety_tax as safety_tax
+    from sst_mergekit.merging.run import merge as merge
     from sst_mergekit.statistics.collect import Options as StatisticsOptions
     from sst_mergekit.statistics.estimate import estimate as estimate
     from sst_mergekit.statistics.loading import ModelSpec as ModelSpec
@@ -53,6 +57,7 @@ __all__ = [
     "estimate",
     "filter_patch",
     "load_tasks",
+    "merge",
     "merge_adapters",
     "register",
     "safety_tax",
@@ -72,6 +77,7 @@ _LOADED_FROM = {
     "estimate": "sst_mergekit.statistics.estimate",
     "filter_patch": "sst_mergekit.core.filtering",
     "load_tasks": "sst_mergekit.evaluation.harness",
+    "merge": "sst_mergekit.merging.run",
     "merge_adapters": "sst_mergekit.adapters.merging",
     "safety_tax": "sst_mergekit.evaluation.tradeoff",
     "score": "sst_mergekit.evaluation.harness",

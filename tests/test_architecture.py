@@ -32,6 +32,7 @@ ALLOWED = {
         "demo",
     },
     "adapters": {"core", "statistics", "recipe", "plugin"},
+    "merging": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "sharing": {"core", "statistics", "recipe", "evaluation", "comparison"},
     "cli": {
@@ -40,6 +41,7 @@ ALLOWED = {
         "recipe",
         "plugin",
         "adapters",
+        "merging",
         "inspection",
         "evaluation",
         "comparison",

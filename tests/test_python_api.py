@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny import tiny_data, tiny_llama
+from tiny import tiny_data, tiny_llama, tiny_statistics
 
 import sst_mergekit
+from sst_mergekit.errors import RecipeError
 
 SOURCE = Path(sst_mergekit.__file__).read_text(encoding="utf-8")
 
@@ -49,7 +50,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [("fisher", "estimate"), ("compare", "compare"), ("lora", "merge_adapters")],
+    [("fisher", "estimate"), ("compare", "compare"), ("lora", "merge_adapters"), ("yaml", "merge")],
 )
 def test_the_command_calls_it(command: str, name: str) -> None:
     module = importlib.import_module(f"sst_mergekit.cli.{command}")
@@ -78,6 +79,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         tiny_llama(tmp_path / name, seed)
         tiny_data(tmp_path / f"{name}.jsonl")
         write_run(tmp_path / "runs" / name, {"sst_mmlu": samples(acc=[1.0, float(seed == 1), 0.0, 1.0])})
+    tiny_statistics(tmp_path / "fisher-safety", tmp_path / "safety", tmp_path / "safety.jsonl")
+    models = [
+        {"model": f"./{name}", "parameters": {"role": name, "fisher": f"./fisher-{name}"}}
+        for name in ("utility", "safety")
+    ]
+    recipe = {"merge_method": "sst", "base_model": "./base", "models": models, "dtype": "float32"}
+    (tmp_path / "recipe.yml").write_text(json.dumps(recipe), encoding="utf-8")
     rows = [{"question": f"w{n}", "subject": "words", "choices": ["a", "b", "c", "d"]} for n in range(4)]
     for split in ("test", "dev"):
         write_rows(tmp_path / f"data/mmlu/{split}.jsonl", [row | {"answer": 1} for row in rows])
@@ -88,3 +96,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_session_in_the_packages_docstring_holds(folder: Path) -> None:
     failed, tried = doctest.testmod(sst_mergekit, optionflags=doctest.NORMALIZE_WHITESPACE)
     assert (failed, tried > 5) == (0, True)
+
+
+def test_a_faulty_recipe_is_refused_and_its_warnings_are_logged(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recipe = json.loads(Path("recipe.yml").read_text())
+    Path("bad.yml").write_text(json.dumps(recipe | {"dtype": "bfloat16", "dtpye": 1}))
+    with pytest.raises(RecipeError, match="^dtpye: "):
+        sst_mergekit.merge("bad.yml", folder / "out")
+    assert "dtype: got bfloat16" in caplog.text
+    assert not Path("out").exists()

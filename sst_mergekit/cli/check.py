@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from sst_mergekit.cli import output
-from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.recipe.fault import Fault
 
 
@@ -30,6 +29,8 @@ def command(recipe: Path, lora_merge_cache: Path | None, lora_merge_dtype: str |
     merge_method sst also against the statistics it names. --json prints {recipe, ok, faults: [{where, what,
     warning}]}.
     """
+    from sst_mergekit.recipe.check import check_recipe
+
     faults = check_recipe(recipe, lora_merge_cache, lora_merge_dtype)
     stops = report(faults)
     output.result({"recipe": recipe, "ok": not stops, "faults": faults}, "" if stops else f"{recipe}: OK")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-import sst_mergekit
 from sst_mergekit.cli.check import report
-from sst_mergekit.cli.lora_cache import lora_cache
-from sst_mergekit.files import new_directory
-from sst_mergekit.recipe.check import check_recipe
+
+if TYPE_CHECKING:
+    from sst_mergekit.recipe.fault import Fault
 
 
 @click.command(
@@ -30,29 +29,11 @@ def command(no_check: bool, force: bool, arguments: tuple[str, ...]) -> None:
     is complete, and not at all when it fails. Without --lora-merge-cache, adapters are folded into
     full models in a temporary directory beside OUT.
     """
-    sst_mergekit.register()
-    from mergekit.scripts.run_yaml import main
+    from sst_mergekit.merging.run import merge
 
-    with main.make_context("sst-mergekit yaml", list(arguments)) as context:
-        given = context.params
-        out = Path(given["out_path"]).expanduser().absolute()
-        if not no_check and report(_check(given, out)):
-            sys.exit(2)
-        with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:
-            given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
-            main.invoke(context)
-            _name_card(temporary, out.name)
+    merge(*arguments, force=force, on_faults=None if no_check else _report)
 
 
-def _check(given: dict, out: Path) -> list:
-    """Return the recipe's faults; a cache that was not given will be a new one beside OUT."""
-    cache = given["lora_merge_cache"] or out.with_name(f".{out.name}.lora-cache")
-    return check_recipe(given["config_file"], Path(cache), given["lora_merge_dtype"])
-
-
-def _name_card(directory: Path, name: str) -> None:
-    """Write OUT's name into the model card, which mergekit titled after the temporary directory."""
-    card = directory / "README.md"
-    if card.is_file():
-        text = card.read_text(encoding="utf-8").replace(f"# {directory.name}\n", f"# {name}\n", 1)
-        card.write_text(text, encoding="utf-8")
+def _report(faults: list[Fault]) -> None:
+    if report(faults):
+        sys.exit(2)

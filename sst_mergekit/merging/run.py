@@ -1,0 +1,76 @@
+"""Merging a recipe with mergekit's own command, checked first: what ``sst-mergekit yaml`` does."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import sst_mergekit
+from sst_mergekit.errors import RecipeError
+from sst_mergekit.files import new_directory
+from sst_mergekit.merging.lora_cache import lora_cache
+from sst_mergekit.recipe.check import check_recipe
+from sst_mergekit.recipe.fault import Fault
+
+_log = logging.getLogger(__name__)
+
+
+def refuse(faults: list[Fault]) -> None:
+    """Log a recipe's warnings, and raise RecipeError for its errors."""
+    for fault in faults:
+        if fault.warning:
+            _log.warning("%s", fault)
+    errors = [str(fault) for fault in faults if not fault.warning]
+    if errors:
+        raise RecipeError("; ".join(errors))
+
+
+def merge(
+    *arguments: str | Path,
+    force: bool = False,
+    on_faults: Callable[[list[Fault]], None] | None = refuse,
+) -> Path:
+    """Merge a recipe into a directory with mergekit, whole or not at all, and return the directory.
+
+    ``merge("recipe.yml", "merged", "--lora-merge-dtype", "float32")``. Adapters are folded in a temporary
+    directory beside it, unless ``--lora-merge-cache`` names another.
+
+    Args:
+        arguments: as of ``mergekit-yaml``: recipe, directory, options.
+        force: replace the directory.
+        on_faults: called with the faults that the check found before the merge, to raise where that must
+            not be; None: no check.
+
+    Raises:
+        RecipeError: the check found an error.
+        SstError: the directory exists; or the merge failed on statistics or an adapter.
+        click.UsageError: arguments that mergekit does not know.
+    """
+    sst_mergekit.register()
+    from mergekit.scripts.run_yaml import main
+
+    with main.make_context("sst-mergekit yaml", [str(each) for each in arguments]) as context:
+        given = context.params
+        out = Path(given["out_path"]).expanduser().absolute()
+        if on_faults is not None:
+            on_faults(_check(given, out))
+        with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:
+            given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
+            main.invoke(context)
+            _name_card(temporary, out.name)
+    return out
+
+
+def _check(given: dict, out: Path) -> list[Fault]:
+    """Return the recipe's faults; a cache that was not given will be a new one beside OUT."""
+    cache = given["lora_merge_cache"] or out.with_name(f".{out.name}.lora-cache")
+    return check_recipe(given["config_file"], Path(cache), given["lora_merge_dtype"])
+
+
+def _name_card(directory: Path, name: str) -> None:
+    """Write OUT's name into the model card, which mergekit titled after the temporary directory."""
+    card = directory / "README.md"
+    if card.is_file():
+        text = card.read_text(encoding="utf-8").replace(f"# {directory.name}\n", f"# {name}\n", 1)
+        card.write_text(text, encoding="utf-8")
