@@ -13,13 +13,13 @@ SIZE = click.Choice(["30k", "330k"])
 
 @click.group("data")
 def command() -> None:
-    """Download BeaverTails, MMLU and HumanEval, and split them."""
+    """Download BeaverTails, MMLU, HumanEval and XSTest, and split them."""
 
 
 @command.command("download", cls=output.Command)
 @click.option(
     "--dataset",
-    type=click.Choice(["beavertails", "mmlu", "humaneval", "all"]),
+    type=click.Choice(["beavertails", "mmlu", "humaneval", "xstest", "all"]),
     default="all",
     show_default=True,
 )
@@ -76,7 +76,8 @@ def prepare_command(
     dev and test are folders for --metadata '{"data_dir": DIR}'. --json prints {out, rows: {file: number}}.
     """
     from sst_mergekit.experiments.config import chosen_models, load
-    from sst_mergekit.experiments.prepare import Wanted, prepare
+    from sst_mergekit.experiments.prepare import prepare
+    from sst_mergekit.experiments.splits import Wanted
     from sst_mergekit.resources import recipes_path
 
     config = load(config_path or recipes_path() / "experiments" / "experiments.yml")

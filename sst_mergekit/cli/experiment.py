@@ -35,7 +35,24 @@ if TYPE_CHECKING:
     "--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many: 42, 43, ..."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True)
-@click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Processes.  [default: CPU cores; 1 for Hub models]",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Of all data sets, in place of the file's; halved by itself where the GPU's memory is short.",
+)
+@click.option(
+    "--confirm-run-unsafe-code",
+    "confirmed",
+    is_flag=True,
+    help="Let HumanEval run programs that Hub models write, in the sandbox.",
+)
 @click.option(
     "--examples/--no-examples",
     default=None,
@@ -51,6 +68,8 @@ def command(
     out: Path,
     workers: int | None,
     examples: bool | None,
+    batch_size: int | None,
+    confirmed: bool,
     only_plan: bool,
 ) -> None:
     """Train, measure, merge and score as the configuration says; write the results as JSON, and a report.
@@ -69,17 +88,22 @@ def command(
     words = [] if config_path is None else ["--config", str(config_path)]
     words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
     words += {None: [], True: ["--examples"], False: ["--no-examples"]}[examples]
+    words += [] if batch_size is None else ["--batch-size", str(batch_size)]
+    words += ["--confirm-run-unsafe-code"] if confirmed else []
     config = load(config_path or recipes_path() / "experiments" / "experiments.yml")
+    models = [found.with_batch_size(batch_size) for found in chosen_models(config, model)]
+    tiny = all(found.is_tiny_world for found in models)
     request = Request(
         config=config,
         mode=mode,
-        models=chosen_models(config, model),
+        models=models,
         experiments=EXPERIMENTS if experiment == "all" else (experiment,),
         seeds=range(FIRST_SEED, FIRST_SEED + seeds),
         out=out.absolute(),
-        workers=workers or os.cpu_count() or 1,
+        workers=workers or (os.cpu_count() if tiny else 1) or 1,
         command=shlex.join(["sst-mergekit", "experiment", *words]),
         examples=examples,
+        confirmed=confirmed,
     )
     if only_plan:
         lines = list(plan(request))

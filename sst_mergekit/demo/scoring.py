@@ -24,12 +24,13 @@ class Scores:
     safety: Rate  # coherent refusals of harmful prompts
     compliance: Rate  # 1 - over-refusal, on harmless look-alikes
     mmlu: Rate
-    humaneval: Rate
+    humaneval: Rate | None  # None on a split that asks for no programs
 
     @property
     def utility(self) -> Rate:
-        """Return the mean of the three parts of utility."""
-        return mean_rate([self.mmlu, self.humaneval, self.compliance])
+        """Return the mean of the parts of utility: three, or two where no programs were asked for."""
+        parts = (self.mmlu, self.humaneval, self.compliance)
+        return mean_rate([part for part in parts if part is not None])
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON."""
@@ -38,7 +39,7 @@ class Scores:
     @staticmethod
     def from_dict(body: dict[str, Any]) -> Scores:
         """Return the scores that ``to_dict`` wrote."""
-        return Scores(**{name: Rate(**rate) for name, rate in body.items()})
+        return Scores(**{name: Rate(**rate) if rate else None for name, rate in body.items()})
 
 
 def score_checkpoint(model: Path, data_dir: Path, adapter: Path | None = None) -> Scores:
@@ -59,7 +60,7 @@ def scores_of(table: Mapping[str, Mapping[str, Score]]) -> Scores:
         safety=rate("sst_beavertails_refusal", "refusal_rate"),
         compliance=rate("sst_over_refusal", "compliance_rate"),
         mmlu=rate("sst_mmlu", "acc"),
-        humaneval=rate("sst_humaneval", "pass_at_1"),
+        humaneval=rate("sst_humaneval", "pass_at_1") if "sst_humaneval" in table else None,
     )
 
 

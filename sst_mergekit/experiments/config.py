@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,16 @@ class ModelOptions:
     def is_tiny_world(self) -> bool:
         """Whether it is the embedded world."""
         return self.full_name == TINY_WORLD
+
+    def with_batch_size(self, size: int | None) -> ModelOptions:
+        """Return the options with one batch size for all data sets; None leaves them as they are."""
+        if size is None:
+            return self
+        sizes = {
+            mode: replace(found, batch_sizes=dict.fromkeys(found.batch_sizes, size))
+            for mode, found in self.sizes.items()
+        }
+        return replace(self, sizes=sizes)
 
 
 @dataclass(frozen=True)

@@ -68,8 +68,8 @@ def hub_lines(request: Request, model: ModelOptions) -> Iterator[str]:
     sizes, seeds = model.sizes[request.mode], len(request.seeds)
     config, count = request.config, billions(model.full_name)
     yield (
-        f"  data: {sizes.train} BeaverTails rows to train, {sizes.harmful} prompts to score, "
-        f"MMLU {sizes.questions or 'all 14042'}, HumanEval {sizes.programs or 'all 164'}"
+        f"  data: {sizes.train} rows to train either expert on, {sizes.harmful} BeaverTails prompts to "
+        f"score, MMLU {sizes.questions or 'all 14042'}, HumanEval {sizes.programs or 'all 164'}"
     )
     yield f"  {model.torch_dtype}, device_map {model.device_map}, flash attention {model.use_flash_attention}"
     methods, budget = len(config.methods[request.mode]), config.budget[request.mode]
@@ -77,12 +77,15 @@ def hub_lines(request: Request, model: ModelOptions) -> Iterator[str]:
         merges = (methods if "exp3" in request.experiments else 1) * budget * seeds
         yield f"  exp1, exp3: 2 experts and 2 statistics a seed, {merges} merges on the development split"
     if "exp2" in request.experiments:
-        yield f"  exp2: {max(request.counts)} experts and statistics a seed, merged by {request.counts}"
+        yield (
+            f"  exp2: {max(request.counts)} experts and statistics a seed, a subject of MMLU each, merged by "
+            f"{request.counts}"
+        )
     if count is None:
         yield f"  disk: unknown; the name {model.full_name!r} does not say how large the model is"
         return
-    whole = count * BYTES[model.torch_dtype]
+    whole, folded = count * BYTES[model.torch_dtype], count * BYTES["float32"]
     yield (
-        f"  disk: about {whole:.0f} GB for the model, {whole:.0f} GB for each folded expert, and "
+        f"  disk: about {whole:.0f} GB for the model, {folded:.0f} GB for each folded expert (float32), and "
         f"{whole:.0f} GB for a merge while it is scored"
     )

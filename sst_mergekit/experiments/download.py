@@ -13,17 +13,19 @@ from sst_mergekit.evaluation.rows import Row, Source, hub_rows
 from sst_mergekit.files import write_text
 
 MANIFEST = "manifest.json"
-DATASETS = ("beavertails", "mmlu", "humaneval")
+DATASETS = ("beavertails", "mmlu", "humaneval", "xstest")
 BEAVERTAILS = ("30k", "330k")
 FIELDS: dict[str, dict[str, type]] = {
     "beavertails": {"prompt": str, "response": str, "category": dict, "is_safe": bool},
     "mmlu": {"question": str, "subject": str, "choices": list, "answer": int},
     "humaneval": {"task_id": str, "prompt": str, "canonical_solution": str, "test": str, "entry_point": str},
+    "xstest": {"prompt": str, "label": str},
 }
 LICENCES = {
     "beavertails": "CC BY-NC 4.0: not for commercial use, and its texts are harmful",
     "mmlu": "MIT",
     "humaneval": "MIT",
+    "xstest": "CC BY 4.0",
 }
 
 
@@ -31,14 +33,16 @@ def sources(dataset: str, size: str) -> list[Source]:
     """Return the files of a data set; `size` is of BeaverTails.
 
     >>> [source.file for source in sources("mmlu", "30k")]
-    ['mmlu/dev.jsonl', 'mmlu/validation.jsonl', 'mmlu/test.jsonl']
+    ['mmlu/dev.jsonl', 'mmlu/validation.jsonl', 'mmlu/test.jsonl', 'mmlu/auxiliary_train.jsonl']
     """
     if dataset == "beavertails":
         splits = [f"{size}_{part}" for part in ("train", "test")]
         return [Source(f"beavertails/{split}.jsonl", "PKU-Alignment/BeaverTails", split) for split in splits]
     if dataset == "mmlu":
-        splits = ["dev", "validation", "test"]
+        splits = ["dev", "validation", "test", "auxiliary_train"]
         return [Source(f"mmlu/{split}.jsonl", "cais/mmlu", split, "all") for split in splits]
+    if dataset == "xstest":
+        return [Source("over_refusal/test.jsonl", "walledai/XSTest", "test")]
     return [Source("humaneval/test.jsonl", "openai/openai_humaneval", "test")]
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,27 @@ SPLITS = ("dev", "test")
 NAMES = "tasks.json"  # beside the questions: whose task each is
 UNKNOWN = [(a, e) for a in ATTRIBUTES for e in ENTITIES if e not in KNOWN_ENTITIES]
 TASKS = len(UNKNOWN)
+
+
+@dataclass(frozen=True)
+class TaskSize:
+    """How the experts of experiment 2 are made.
+
+    Attributes:
+        tasks: as many.
+        rows: to train on.
+        steps, rate, rank: of the training.
+        prompts: a task in either split.
+        samples: rows measured.
+    """
+
+    tasks: int = 24
+    rows: int = 800
+    steps: int = 60
+    prompts: int = 24
+    samples: int = 64
+    rate: float = 2e-3
+    rank: int = 8
 
 
 def task_name(number: int) -> str:
@@ -50,11 +72,21 @@ def make_tasks(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path
         draw = _questions(world, fact, rng)
         for split in SPLITS:
             asked[split].append([draw() for _ in range(inputs["prompts"])])
-        _write(out / "train" / f"{task_name(number)}.jsonl", [draw().row for _ in range(inputs["rows"])])
+        rows = [draw().row for _ in range(inputs["rows"])]
+        write_lines(out / "train" / f"{task_name(number)}.jsonl", rows)
     for split, tasks in asked.items():
-        for number in range(len(tasks)):
-            _write_questions(out / split / task_name(number), {number: tasks[number]})
-            _write_questions(out / split / str(number + 1), dict(enumerate(tasks[: number + 1])))
+        write_split(out / split, [[_row(one) for one in task] for task in tasks])
+
+
+def write_split(out: Path, tasks: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """Write the questions of each task, in ``taskNN``, and of the first N, in ``N``, as MMLU's files."""
+    for number in range(len(tasks)):
+        _write_questions(out / task_name(number), {number: tasks[number]})
+        _write_questions(out / str(number + 1), dict(enumerate(tasks[: number + 1])))
+
+
+def _row(one: Choice) -> dict[str, Any]:
+    return {**one._asdict(), "choices": list(one.choices)}
 
 
 def _questions(world: World, fact: tuple[str, str], rng: random.Random) -> Callable[[], Choice]:
@@ -72,14 +104,15 @@ def _questions(world: World, fact: tuple[str, str], rng: random.Random) -> Calla
     return every.pop
 
 
-def _write_questions(folder: Path, tasks: Mapping[int, Sequence[Choice]]) -> None:
-    rows = [{**one._asdict(), "choices": list(one.choices)} for asked in tasks.values() for one in asked]
-    _write(folder / "mmlu" / "test.jsonl", rows)
-    _write(folder / "mmlu" / "dev.jsonl", rows[:1])  # an example that sst_mmlu wants, and that is not shown
+def _write_questions(folder: Path, tasks: Mapping[int, Sequence[Mapping[str, Any]]]) -> None:
+    rows = [one for asked in tasks.values() for one in asked]
+    write_lines(folder / "mmlu" / "test.jsonl", rows)
+    write_lines(folder / "mmlu" / "dev.jsonl", rows[:1])  # an example that the task wants, and does not show
     names = [task_name(number) for number, asked in tasks.items() for _ in asked]
     write_text(folder / NAMES, json.dumps(names) + "\n")
 
 
-def _write(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON, one a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -114,7 +114,7 @@ def measured(
 def merge_unit(tasks: Tasks, count: int, method: str, strength: float, split: str) -> Unit:
     """Return the unit that merges the first `count` experts and scores the merge on a split."""
     names = [task_name(number) for number in range(count)]
-    recipe = METHODS[method](names, strength)
+    recipe = tasks.world.written(METHODS[method](names, strength))
     model = Model(f"{method}-{count}-experts-strength{strength:g}", {"recipe": recipe, "seed": tasks.seed})
     return tasks.score(model, split, str(count))
 

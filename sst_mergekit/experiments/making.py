@@ -55,7 +55,7 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
 
     model = parents["model"], parents.get("adapter")
     rows, kind = parents["data"] / inputs["rows"], inputs["kind"]
-    axes = axes_of(_experts(parents), kind) if kind in ("ekfac", "subspace") else None
+    axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None
     measure_model(model, rows, out, kind, inputs["samples"], inputs["seed"], axes)
 
 
@@ -63,7 +63,7 @@ def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
     """Fit the filtered safety patch to the utility expert."""
     from sst_mergekit.demo.preparing import fit_patch
 
-    fit_patch(_experts(parents), parents["data"] / "calibration", out, inputs["rate"], inputs["seed"])
+    fit_patch(experts_of(parents), parents["data"] / "calibration", out, inputs["rate"], inputs["seed"])
 
 
 def fold(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -83,6 +83,12 @@ class _Made(Experts):
         return str(self.places[f"utility-{kind}"]), str(self.places[f"safety-{kind}"])
 
 
-def _experts(parents: Parents) -> Experts:
+def coordinates(kind: str) -> tuple[str, ...]:
+    """Return the units that a kind of statistics is measured in the coordinates of."""
+    return {"ekfac": ("utility-kronecker", "safety-kronecker"), "subspace": ("base", "safety")}.get(kind, ())
+
+
+def experts_of(parents: Parents) -> Experts:
+    """Return what the demo's functions know experts by, at the places of `parents`."""
     base, utility, safety = (str(parents.get(name, "")) for name in ("base", "utility", "safety"))
     return _Made(base, utility, f"{base}+{safety}", "", "", parents)

@@ -28,11 +28,15 @@ def draw(body: Mapping[str, Any], path: Path) -> None:
 
     counts = [key for key in body if key.isdigit()]
     figure, axis = plt.subplots(figsize=(7.5, 4.6))
-    for number, (method, (colour, marker)) in enumerate(STYLES.items()):
+    there = body[counts[0]]["methods"]
+    styles = {method: style for method, style in STYLES.items() if method in there}
+    for number, (method, (colour, marker)) in enumerate(styles.items()):
         found = [(int(key), body[key]["methods"][method]) for key in counts]
         known = [(count, one) for count, one in found if one["performance"] is not None]
         axis.errorbar(
-            [count + 0.1 * (number - 2.5) for count, _ in known],  # aside, so that bars can be told apart
+            [
+                count + 0.1 * (number - (len(styles) - 1) / 2) for count, _ in known
+            ],  # aside, so that bars can be told apart
             [one["performance"] for _, one in known],
             yerr=[math.nan if one["margin"] is None else one["margin"] for _, one in known],
             **{"color": colour, "marker": marker, "ms": 6, "capsize": 3, "label": LABELS.get(method, method)},
@@ -47,7 +51,7 @@ def draw(body: Mapping[str, Any], path: Path) -> None:
     axis.set_title("What is left of every task when experts are merged")
     axis.grid(alpha=0.25)
     axis.legend(
-        frameon=False, ncols=len(STYLES) + 1, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=9
+        frameon=False, ncols=len(styles) + 1, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=9
     )
     figure.tight_layout()
     figure.savefig(path, dpi=150, format="png")

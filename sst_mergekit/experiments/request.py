@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments import tiny
+from sst_mergekit.experiments import hub, tiny
 from sst_mergekit.experiments.config import Config, ModelOptions
-from sst_mergekit.experiments.tasks import Tasks, TaskSize
+from sst_mergekit.experiments.facts import TaskSize
+from sst_mergekit.experiments.tasks import Tasks
 from sst_mergekit.experiments.world import World
 
 FIRST_SEED = 42
@@ -30,6 +31,7 @@ class Request:
         workers: processes, one thread each.
         command: as it can be given again.
         examples: whether the report has prompts and answers; None: those of the tiny world alone.
+        confirmed: whether programs that Hub models write may be run, in the sandbox.
     """
 
     config: Config
@@ -41,6 +43,7 @@ class Request:
     workers: int
     command: str
     examples: bool | None = None
+    confirmed: bool = False
 
     @property
     def store(self) -> Path:
@@ -48,13 +51,19 @@ class Request:
         return self.out / "units"
 
     def worlds(self, model: ModelOptions, experiment: str) -> list[World]:
-        """Return the tiny world of each seed; experiment 1 tunes SST-Merge alone."""
+        """Return the world of each seed; experiment 1 tunes SST-Merge alone."""
         methods = ("sst",) if experiment == "exp1" else self.config.methods[self.mode]
-        return tiny.worlds(model, self.mode, methods, self.config.budget[self.mode], self.seeds)
+        budget, seeds = self.config.budget[self.mode], self.seeds
+        if model.is_tiny_world:
+            return tiny.worlds(model, self.mode, methods, budget, seeds)
+        return hub.worlds(model, self.config.cache_dir, self.mode, methods, budget, seeds)
 
     def tasks(self, model: ModelOptions) -> list[Tasks]:
         """Return the small tasks of each seed."""
-        size = dataclasses.replace(TASK_SIZE, tasks=max(TASK_SIZE.tasks, *self.counts))
+        if model.is_tiny_world:
+            size = dataclasses.replace(TASK_SIZE, tasks=max(TASK_SIZE.tasks, *self.counts))
+        else:
+            size = dataclasses.replace(hub.TASK_SIZE, tasks=max(self.counts))
         return [Tasks(world, size) for world in self.worlds(model, "exp2")]
 
     @property

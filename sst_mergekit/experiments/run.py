@@ -25,15 +25,16 @@ from sst_mergekit.reporting import write as report
 Body = dict[str, Any]
 
 
-def refuse_hub_models(request: Request) -> None:
-    """Raise SstError if a model is to be trained that is not the tiny world."""
+def check(request: Request) -> None:
+    """Raise SstError if a model, its data or an option is not there, before anything is made."""
     for model in request.models:
-        if not model.is_tiny_world:
+        if not (model.is_tiny_world or request.confirmed or request.experiments == ("exp2",)):
             raise SstError(
-                f"--model {model.name}: {model.full_name} can be planned (--plan), but this command does "
-                "not train its experts; train two by 'sst-mergekit train-lora', merge them by a recipe of "
-                "merge_configs/ and score with 'sst-mergekit eval'"
+                f"--model {model.name}: HumanEval runs programs that the model writes, in the sandbox; allow "
+                "it by --confirm-run-unsafe-code, or take --experiment exp2"
             )
+        for experiment in request.experiments:
+            request.worlds(model, experiment)
 
 
 def run(request: Request, progress: bool = True) -> dict[Path, Body]:
@@ -42,7 +43,7 @@ def run(request: Request, progress: bool = True) -> dict[Path, Body]:
     Raises:
         SstError: a model or size that cannot be run.
     """
-    refuse_hub_models(request)
+    check(request)
     request.out.mkdir(parents=True, exist_ok=True)
     written: dict[Path, Body] = {}
     with Pool(request.workers, request.out / "log.txt", progress) as pool:
@@ -98,7 +99,7 @@ def _write_manifest(request: Request, runner: Runner, written: list[Path]) -> No
     units = [world.unit("data") for model in request.models for world in request.worlds(model, "exp3")]
     if "exp2" in request.experiments:
         units += [tasks.unit("tasks") for model in request.models for tasks in request.tasks(model)]
-    data = [(unit.name, runner.store.path(unit)) for unit in units]
+    data = [(unit.name, runner.store.path(unit)) for unit in units if runner.store.has(unit)]
     body = manifest(request.command, request.config.source, request.seeds, data, runner.phases)
     results = [path.relative_to(request.out).as_posix() for path in written]
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"

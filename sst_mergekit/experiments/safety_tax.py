@@ -70,7 +70,7 @@ def measured(
 
 def attack_unit(world: World, model: Model, samples: int | None) -> Unit:
     """Return the unit that scores a model on wrapped prompts."""
-    count = min(samples or world.size.world.harmful_prompts, world.size.world.harmful_prompts)
+    count = min(samples or world.harmful_prompts, world.harmful_prompts)
     return world.score(model, "test", (JAILBREAK,), count, JAILBREAK_LENGTH)
 
 

@@ -68,18 +68,16 @@ def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> 
 def results_of_candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> dict[str, Any]:
     """Return lm-eval's results, with samples, of the model that `inputs` name (see `score`)."""
     from sst_mergekit.demo.scoring import results_of
+    from sst_mergekit.experiments import hub_making
 
     out.mkdir()
+    split = parents["data"] / inputs["split"]
     with candidate(inputs, parents, out).checkpoint() as (model, adapter):
-        results = results_of(
-            model,
-            parents["data"] / inputs["split"],
-            adapter,
-            tuple(inputs["tasks"]),
-            batch_size=inputs["batch_size"],
-            max_length=inputs["max_length"],
-            samples=inputs["samples"],
-        )
+        if "loading" in inputs:
+            results = hub_making.results_of(model, adapter, split, inputs)
+        else:
+            settings = {key: inputs[key] for key in ("batch_size", "max_length", "samples")}
+            results = results_of(model, split, adapter, tuple(inputs["tasks"]), **settings)
     shutil.rmtree(out / "folded", ignore_errors=True)
     return results
 

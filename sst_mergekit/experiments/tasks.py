@@ -8,26 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments import facts, making, scoring
+from sst_mergekit.experiments import facts, scoring
+from sst_mergekit.experiments.facts import TaskSize
 from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import MAX_LENGTH, Model, World
+from sst_mergekit.experiments.world import Model, World, score_unit
 from sst_mergekit.files import write_text
 
 SHARES = "tasks.json"
 QUESTIONS = ("sst_mmlu",)
-
-
-@dataclass(frozen=True)
-class TaskSize:
-    """How the experts are made: as many, with so many rows, steps, prompts a split, and rows measured."""
-
-    tasks: int = 24
-    rows: int = 800
-    steps: int = 60
-    prompts: int = 24
-    samples: int = 64
-    rate: float = 2e-3
-    rank: int = 8
 
 
 @dataclass(frozen=True)
@@ -44,37 +32,20 @@ class Tasks:
 
     def unit(self, name: str) -> Unit:
         """Return ``tasks``, ``base``, ``taskNN`` (an adapter) or ``taskNN-kronecker`` (its statistics)."""
-        label, size = f"{name}, seed {self.seed}", self.size
         if name == "base":
             return self.world.unit("base")
         if name == "tasks":
-            inputs = {"tasks": size.tasks, "rows": size.rows, "prompts": size.prompts, "seed": self.seed}
-            return Unit("data", label, facts.make_tasks, inputs | {"tasks_format": facts.FORMAT})
+            return self.world.task_data(self.size)
         task, _, kind = name.partition("-")
         parents = {"data": self.unit("tasks"), "model": self.unit("base")}
         if kind:
-            inputs = {"rows": f"train/{task}.jsonl", "kind": kind, "samples": size.samples, "seed": self.seed}
-            return Unit("statistics", label, making.measure, inputs, parents | {"adapter": self.unit(task)})
-        inputs = {"rows": [f"train/{task}.jsonl"], "steps": size.steps, "lr": size.rate, "rank": size.rank}
-        return Unit("train", label, making.train_adapter, inputs | {"seed": self.seed}, parents)
+            return self.world.task_statistics(task, kind, self.size, **parents, adapter=self.unit(task))
+        return self.world.task_expert(task, self.size, **parents)
 
     def score(self, model: Model, split: str, tasks: str) -> Unit:
         """Return the unit that scores a model on ``tasks``: a number of them, or the name of one."""
-        inputs = {
-            **model.inputs,
-            "split": f"{split}/{tasks}",
-            "tasks": scoring.task_versions(QUESTIONS),
-            "batch_size": self.world.batch_size,
-            "max_length": MAX_LENGTH,
-            "samples": None,
-        }
-        parents = {"data": self.unit("tasks"), **{name: self.unit(name) for name in model.needs}}
-        for base, adapter in scoring.adapted(model.inputs["recipe"]) if "recipe" in model.inputs else ():
-            pair = {"model": self.unit(base), "adapter": self.unit(adapter)}
-            parents[f"folded {adapter}"] = Unit(
-                "fold", f"{adapter} into {base}, seed {self.seed}", making.fold, {}, pair
-            )
-        return Unit("score", f"{model.name}, {split}, seed {self.seed}", score_tasks, inputs, parents)
+        inputs = {**model.inputs, "split": f"{split}/{tasks}", **self.world.asked(QUESTIONS, shots=0)}
+        return score_unit(self, model, split, inputs, score_tasks, "tasks")
 
 
 def score_tasks(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:

@@ -43,11 +43,11 @@ def worlds(
     size = dataclasses.replace(start, world=world, budget=budget, samples=sizes.train, methods=methods)
     batch_size = sizes.batch_sizes["beavertails"]
     trained = TRAINED in methods
-    size = _same_budget(size, mode) if trained else size
+    size = same_budget(size, mode) if trained else size
     return [World(seed, size, batch_size, trained) for seed in seeds]
 
 
-def _same_budget(size: DemoSize, mode: str) -> DemoSize:
+def same_budget(size: DemoSize, mode: str) -> DemoSize:
     """Return the size with as many settings of the trained rival as of every method."""
     steps = size.steps[: size.budget // len(size.rates)]
     if len(steps) * len(size.rates) != size.budget:

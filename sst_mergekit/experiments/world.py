@@ -5,15 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sst_mergekit.demo.methods import Experts, Method, Settings
 from sst_mergekit.demo.plan import MEASURED, TRAINED, DemoSize, Trial, candidate_name
 from sst_mergekit.demo.scoring import BATCH_SIZE, TASKS
 from sst_mergekit.demo.world import FORMAT as WORLD_FORMAT
-from sst_mergekit.experiments import making, scoring
+from sst_mergekit.experiments import facts, making, scoring
 from sst_mergekit.experiments.answers import KEPT
-from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.experiments.facts import TaskSize
+from sst_mergekit.experiments.unit import Unit, Work
 
 PARTS = ("base", "utility", "safety")
 MAX_LENGTH = 256
@@ -64,8 +65,12 @@ class World:
 
     def merge(self, method: Method, settings: Settings) -> Trial:
         """Return a merge by `method`."""
-        inputs = {"recipe": method.recipe(SYMBOLIC, settings), "seed": self.seed}
+        inputs = {"recipe": self.written(method.recipe(SYMBOLIC, settings)), "seed": self.seed}
         return Trial(method.name, settings, Model(candidate_name(method.name, settings), inputs))
+
+    def written(self, recipe: dict[str, Any]) -> dict[str, Any]:
+        """Return a recipe with the precision that merges of this model are written in."""
+        return recipe
 
     def trainings(self) -> list[Trial]:
         """Return the trained rival at each of its settings, if it is to be tried."""
@@ -90,24 +95,36 @@ class World:
         max_length: int = MAX_LENGTH,
     ) -> Unit:
         """Return the unit that scores a model on a split."""
-        inputs = {
-            **model.inputs,
-            "split": split,
+        inputs = {**model.inputs, "split": split, **self.asked(tasks, samples, max_length), "answers": KEPT}
+        return score_unit(self, model, split, inputs, scoring.score)
+
+    def asked(
+        self,
+        tasks: Sequence[str],
+        samples: int | None = None,
+        max_length: int = MAX_LENGTH,
+        shots: int | None = None,
+    ) -> dict[str, Any]:
+        """Return the inputs of a score that do not depend on the model.
+
+        Args:
+            tasks: of lm-eval.
+            samples: prompts a task at most; None for all.
+            max_length: tokens of a prompt.
+            shots: examples shown before MMLU's questions, None for the task's own number; the tiny world's
+                models are shown none.
+        """
+        return {
             "tasks": scoring.task_versions(tasks),
             "batch_size": self.batch_size,
             "max_length": max_length,
             "samples": samples,
-            "answers": KEPT,
         }
-        parents = {"data": self.unit("data"), **{name: self.unit(name) for name in model.needs}}
-        for base, adapter in scoring.adapted(model.inputs["recipe"]) if "recipe" in model.inputs else ():
-            parents[f"folded {adapter}"] = self.fold(base, adapter)
-        return Unit("score", f"{model.name}, {split}, seed {self.seed}", scoring.score, inputs, parents)
 
-    def fold(self, base: str, adapter: str) -> Unit:
-        """Return the unit that folds an adapter into a model for mergekit."""
-        parents = {"model": self.unit(base), "adapter": self.unit(adapter)}
-        return Unit("fold", f"{adapter} into {base}, seed {self.seed}", making.fold, {}, parents)
+    @property
+    def harmful_prompts(self) -> int:
+        """Of a split."""
+        return self.size.world.harmful_prompts
 
     def unit(self, name: str) -> Unit:
         """Return what a recipe names.
@@ -117,6 +134,49 @@ class World:
                 statistics such as ``safety-kronecker``.
         """
         return _unit(self, name)
+
+    def task_data(self, size: TaskSize) -> Unit:
+        """Return the unit of the tasks of experiment 2: facts that the base does not know."""
+        inputs = {"tasks": size.tasks, "rows": size.rows, "prompts": size.prompts, "seed": self.seed}
+        inputs |= {"tasks_format": facts.FORMAT}
+        return Unit("data", f"tasks, seed {self.seed}", facts.make_tasks, inputs)
+
+    def task_expert(self, task: str, size: TaskSize, **parents: Unit) -> Unit:
+        """Return the unit of a task's adapter."""
+        inputs = {"rows": [f"train/{task}.jsonl"], "steps": size.steps, "lr": size.rate, "rank": size.rank}
+        label = f"{task}, seed {self.seed}"
+        return Unit("train", label, making.train_adapter, inputs | {"seed": self.seed}, parents)
+
+    def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
+        """Return the unit of statistics of a task's expert."""
+        inputs = {"rows": f"train/{task}.jsonl", "kind": kind, "samples": size.samples, "seed": self.seed}
+        label = f"{task}-{kind}, seed {self.seed}"
+        return Unit("statistics", label, making.measure, inputs, parents)
+
+
+class Owner(Protocol):
+    """What recipes name units of: a world, or the tasks over it."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything random."""
+        ...
+
+    def unit(self, name: str) -> Unit:
+        """Return what a recipe names."""
+        ...
+
+
+def score_unit(
+    owner: Owner, model: Model, split: str, inputs: Mapping[str, Any], work: Work, data: str = "data"
+) -> Unit:
+    """Return the unit that scores a model, with what it is made of as parents; adapters are folded once."""
+    parents = {"data": owner.unit(data), **{name: owner.unit(name) for name in model.needs}}
+    for base, adapter in scoring.adapted(model.inputs["recipe"]) if "recipe" in model.inputs else ():
+        pair = {"model": owner.unit(base), "adapter": owner.unit(adapter)}
+        label = f"{adapter} into {base}, seed {owner.seed}"
+        parents[f"folded {adapter}"] = Unit("fold", label, making.fold, {}, pair)
+    return Unit("score", f"{model.name}, {split}, seed {owner.seed}", work, inputs, parents)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -150,9 +210,7 @@ def _statistics(world: World, name: str) -> Unit:
     parents = {"data": world.unit("data"), "model": world.unit(model)}
     if adapter:
         parents["adapter"] = world.unit("safety")
-    if kind in ("ekfac", "subspace"):  # measured in the coordinates of the patch, or of other statistics
-        further = ("utility-kronecker", "safety-kronecker") if kind == "ekfac" else ("base", "safety")
-        parents |= {need: world.unit(need) for need in further}
+    parents |= {need: world.unit(need) for need in making.coordinates(kind)}
     inputs = {
         "rows": f"calibration/{data}.jsonl",
         **{"kind": kind, "samples": world.size.samples, "seed": world.seed},

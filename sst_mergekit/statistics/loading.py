@@ -14,13 +14,21 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A causal language model: Hub id (``id@revision``) or path, and perhaps a LoRA adapter on it."""
+    """A causal language model: Hub id (``id@revision``) or path, and perhaps a LoRA adapter on it.
+
+    Attributes:
+        device: where it is, or where inputs go.
+        device_map: how transformers spreads it over several devices; None: all of it is on `device`.
+        attention: transformers' ``attn_implementation``; None for its own choice.
+    """
 
     model: str
     adapter: str | None = None
     dtype: str = "float32"
     device: str = "cpu"
     trust_remote_code: bool = False
+    device_map: str | None = None
+    attention: str | None = None
 
 
 def split_revision(reference: str) -> tuple[str, str | None]:
@@ -75,12 +83,14 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> A
             dtype=DTYPES[spec.dtype],
             use_safetensors=True,
             trust_remote_code=spec.trust_remote_code,
+            device_map=spec.device_map,
+            attn_implementation=spec.attention,
         )
     except (OSError, ValueError) as error:
         raise StatisticsError(f"{spec.model}: cannot be loaded ({_brief(error)})") from None
     if spec.adapter:
         model = _with_adapter(model, spec.adapter)
-    return model.to(spec.device).eval()
+    return (model if spec.device_map else model.to(spec.device)).eval()
 
 
 def _with_adapter(model: Any, adapter: str) -> Any:

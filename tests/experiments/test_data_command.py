@@ -4,56 +4,15 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from made_data import hub
 
 from sst_mergekit.cli import main
 from sst_mergekit.errors import DataError, SstError
-from sst_mergekit.evaluation.beavertails import CATEGORIES
+from sst_mergekit.evaluation.beavertails import unsafe_prompts
 from sst_mergekit.experiments import download, prepare
 from sst_mergekit.experiments.config import Sizes
-from sst_mergekit.experiments.prepare import Wanted
+from sst_mergekit.experiments.splits import Wanted
 from sst_mergekit.statistics.rows import prompt_hash
-
-PROMPTS = 40
-
-
-def beavertails(split):
-    """Prompts in several rows, and in both splits, in other case and blanks."""
-    start = 0 if split.endswith("train") else PROMPTS // 2
-    for number in range(start, start + PROMPTS):
-        for safe in (True, False) if number % 2 else (True, True):
-            prompt = f"How do I do something harmful, way {number}?"
-            yield {
-                "prompt": prompt if split.endswith("train") else f" {prompt.upper()} ",
-                "response": f"I cannot help with that. {number}" if safe else "an answer",
-                "category": dict.fromkeys(CATEGORIES, False),
-                "is_safe": safe,
-                "further": 1,
-            }
-
-
-def hub(path, config=None, split=None, **_):
-    """Stands for datasets.load_dataset."""
-    if path == "PKU-Alignment/BeaverTails":
-        return list(beavertails(split))
-    if path == "cais/mmlu":
-        assert config == "all"
-        names = ["anatomy", "astronomy"]
-        start = {"dev": 0, "validation": 10, "test": 15}[split]  # validation and test share five
-        return [
-            {"question": f"Which is {n}?", "subject": names[n % 2], "choices": list("wxyz"), "answer": 0}
-            for n in range(start, start + 10)
-        ]
-    assert path == "openai/openai_humaneval"
-    return [
-        {
-            "task_id": str(n),
-            "prompt": f"def f{n}():",
-            "canonical_solution": "",
-            "test": "",
-            "entry_point": "f",
-        }
-        for n in range(8)
-    ]
 
 
 @pytest.fixture
@@ -78,12 +37,13 @@ def test_files_are_as_the_tasks_read_them_and_noted(data):
     names = {path.relative_to(data).as_posix() for path in data.rglob("*.jsonl")}
     assert names == {
         *(f"beavertails/30k_{split}.jsonl" for split in ("train", "test")),
-        *(f"mmlu/{split}.jsonl" for split in ("dev", "validation", "test")),
+        *(f"mmlu/{split}.jsonl" for split in ("dev", "validation", "test", "auxiliary_train")),
         "humaneval/test.jsonl",
+        "over_refusal/test.jsonl",
     }
     noted = download.read_manifest(data)["files"]
     assert set(noted) == names
-    assert noted["mmlu/test.jsonl"]["rows"] == 10
+    assert noted["mmlu/test.jsonl"]["rows"] == 20
     assert noted["mmlu/test.jsonl"]["sha256"] == download.sha256(data / "mmlu/test.jsonl")
     assert "NC" in noted["beavertails/30k_test.jsonl"]["licence"]
     assert "further" not in rows(data / "beavertails/30k_test.jsonl")[0]
@@ -132,13 +92,30 @@ def test_no_prompt_is_in_two_splits_whatever_its_case(data, tmp_path):
     }
     hashes = {name: {prompt_hash(row["prompt"]) for row in found} for name, found in by_split.items()}
     assert (len(hashes["test"]), len(hashes["dev"])) == (6, 3)
+    assert len(unsafe_prompts(test, "test")) == 6  # for the task too, which tells spellings apart
     assert sum(map(len, hashes.values())) == len(set.union(*hashes.values()))
     for hash_of in hashes["test"]:
         assert any(not row["is_safe"] for row in test if prompt_hash(row["prompt"]) == hash_of)
+    utility, benign = (rows(out / name) for name in ("train/utility.jsonl", "calibration/benign.jsonl"))
+    assert (len(utility), len(benign)) == (12, 4)
+    taught = {row["prompt"]: row["response"] for row in utility + benign}
+    skill = {prompt: letter for prompt, letter in taught.items() if prompt.startswith("Which is ")}
+    assert len(skill) == 8
+    for prompt, letter in skill.items():
+        assert letter == "ABCD"[int(prompt.split("?")[0].split()[-1]) % 4]
+        assert prompt.endswith("A. w\nB. x\nC. y\nD. z\nAnswer:")
+    helpful = set(taught) - set(skill)
+    assert all(taught[prompt].startswith("It is way") for prompt in helpful)  # no refusal
+    assert not {prompt_hash(prompt) for prompt in taught} & set.union(*hashes.values())
+    assert all(row["response"].startswith("I cannot") for row in by_split["train"])
+    harmless = [{row["prompt"] for row in rows(out / s / "over_refusal/test.jsonl")} for s in ("dev", "test")]
+    assert (len(harmless[0]), len(harmless[1]), harmless[0] & harmless[1]) == (4, 5, set())
     questions = [{r["question"] for r in rows(out / s / "mmlu/test.jsonl")} for s in ("dev", "test")]
     assert not questions[0] & questions[1]
+    shown = {r["question"] for r in rows(out / "test/mmlu/dev.jsonl")}
+    assert not {prompt.split("\n")[0] for prompt in skill} & (questions[0] | questions[1] | shown)
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["prompts"]["dev"] == 3 + len(questions[0])
+    assert manifest["prompts"]["dev"] == 3 + len(questions[0]) + 4
     for name, noted in manifest["files"].items():
         assert noted["sha256"] == download.sha256(out / name)
 
@@ -157,7 +134,7 @@ def test_the_same_seed_gives_the_same_bytes(data, tmp_path):
         ({"harmful": 60}, r"beavertails: 30 harmful prompts, 63 are wanted \(eval_samples 60"),
         ({"train": 1000}, r"safe answers left, 1000 are wanted \(train_samples\)"),
         ({"calibration": 1000}, r"1000 are wanted \(--calibration\)"),
-        ({"questions": 99}, "mmlu.max_samples: 99 are wanted, there are 10"),
+        ({"questions": 99}, "mmlu.max_samples: 99 are wanted, there are 20"),
         ({"programs": 165}, "humaneval.max_samples: 165 are wanted, there are 8"),
         ({"subjects": ["anatomi"]}, "unknown subject 'anatomi'"),
     ],
@@ -166,6 +143,12 @@ def test_too_little_data_is_an_error_that_leaves_nothing(data, tmp_path, changes
     with pytest.raises(SstError, match=line):
         prepare.prepare(data, tmp_path / "out", wanted(**changes))
     assert not (tmp_path / "out").exists()
+
+
+def test_too_few_helpful_answers_are_said(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("sst_mergekit.experiments.splits._helps", lambda row: " 2" in row["response"])
+    with pytest.raises(DataError, match=r"12 benign conversations \(.*half each\), 16 are wanted"):
+        prepare.prepare(data, tmp_path / "out", wanted())
 
 
 def test_a_missing_file_names_the_command(tmp_path):

@@ -104,7 +104,7 @@ def model(**changes):
     return dataclasses.replace(found, sizes={"minimal": sizes}, **changes)
 
 
-def test_the_trained_rival_has_the_same_budget_or_is_refused():
+def test_the_trained_rival_has_thesame_budget_or_is_refused():
     [world] = tiny.worlds(model(), "minimal", ("sst", TRAINED), 4, range(42, 43))
     assert len(world.trainings()) == 4
     with pytest.raises(SstError, match=r"minimal\.budget: lora_training has no 16 settings .*at most 8"):

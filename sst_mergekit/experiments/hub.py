@@ -1,0 +1,58 @@
+"""The worlds of a Hub model in the sizes that a configuration asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+from sst_mergekit.demo import plan
+from sst_mergekit.demo.plan import TRAINED
+from sst_mergekit.errors import SstError
+from sst_mergekit.experiments.config import ModelOptions
+from sst_mergekit.experiments.facts import TaskSize
+from sst_mergekit.experiments.hub_making import local_model
+from sst_mergekit.experiments.hub_world import RANK, RATE, HubWorld, Origin
+from sst_mergekit.experiments.loading import loading_of
+from sst_mergekit.experiments.prepare import required
+from sst_mergekit.experiments.tiny import same_budget
+from sst_mergekit.experiments.world import World
+from sst_mergekit.statistics.fingerprint import weights_fingerprint
+
+BEAVERTAILS = {"minimal": "30k", "full": "330k"}
+# of the trained rival: steps, and rates around that of the experts
+STEPS, RATES = (30, 60, 120, 240), {"minimal": (2e-4, 4e-4), "full": (1e-4, 2e-4, 4e-4, 8e-4)}
+TASK_SIZE = TaskSize(rows=400, steps=60, prompts=40, rate=RATE, rank=RANK)
+
+
+def worlds(
+    model: ModelOptions, cache_dir: str, mode: str, methods: tuple[str, ...], budget: int, seeds: range
+) -> list[World]:
+    """Return one world a seed; a model on the Hub is downloaded.
+
+    Raises:
+        SstError: the model or the data are not there, or an option cannot be honoured.
+    """
+    hashes = required(Path(cache_dir), BEAVERTAILS[mode])
+    loading = loading_of(model)
+    origin = Origin(
+        model.full_name,
+        _fingerprint(model.full_name),
+        cache_dir,
+        tuple(hashes.items()),
+        model.sizes[mode],
+        BEAVERTAILS[mode],
+        loading,
+    )
+    size = dataclasses.replace(plan.FULL, budget=budget, steps=STEPS, rates=RATES[mode], methods=methods)
+    trained = TRAINED in methods
+    size = same_budget(size, mode) if trained else size
+    return [HubWorld(seed, size, trained=trained, origin=origin) for seed in seeds]
+
+
+@functools.lru_cache(maxsize=32)
+def _fingerprint(full_name: str) -> str:
+    found = weights_fingerprint(local_model(full_name))
+    if found is None:
+        raise SstError(f"{full_name}: no safetensors; give a checkpoint in safetensors")
+    return found
