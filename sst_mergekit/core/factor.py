@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+
+DEFICIENT = "the statistics are rank deficient; set damping above 0"
+NOT_FINITE = "the factor holds numbers that are not finite; measure the statistics again"
 
 
 def condition(factor: Tensor, damping: float) -> Tensor:
@@ -17,9 +22,9 @@ def condition(factor: Tensor, damping: float) -> Tensor:
         ValueError: the trace is not a finite positive number.
     """
     factor = factor.to(torch.float64)
-    mean = factor.mean() if factor.ndim == 1 else factor.diagonal().mean()
-    if not bool(torch.isfinite(factor).all()) or not float(mean) > 0:
-        raise ValueError(f"the factor has mean eigenvalue {float(mean):g}; expected finite and > 0")
+    mean = mean_of(factor)
+    if not bool(torch.isfinite(factor).all()):
+        raise ValueError(NOT_FINITE)
     if factor.ndim == 1:
         return factor / mean + damping
     scaled = factor / mean
@@ -28,32 +33,21 @@ def condition(factor: Tensor, damping: float) -> Tensor:
     return scaled
 
 
+def mean_of(factor: Tensor) -> float:
+    """Return the mean eigenvalue of a dense [n, n] or diagonal [n] factor.
+
+    Raises:
+        ValueError: it is not a finite positive number.
+    """
+    mean = float((factor if factor.ndim == 1 else factor.diagonal()).mean())
+    if not (math.isfinite(mean) and mean > 0):
+        raise ValueError(f"the factor has mean eigenvalue {mean:g}; expected finite and > 0")
+    return mean
+
+
 def multiply(factor: Tensor, x: Tensor) -> Tensor:
     """Return ``factor @ x`` for a dense [n, n] or diagonal [n] factor and x [n, m]."""
     return factor[:, None] * x if factor.ndim == 1 else factor @ x
-
-
-def shrink(harm: Tensor, benign: Tensor, x: Tensor, cost: float) -> Tensor:
-    """Return ``(H + cB)^-1 H x``, the regularised one-sided projection, without eigenvectors.
-
-    It is computed as ``x - c (H + cB)^-1 B x``: exact at c = 0, one Cholesky factorisation
-    otherwise. In generalised eigenvectors it multiplies direction j by mu_j / (mu_j + c).
-
-    Args:
-        harm, benign: conditioned factors, each dense [n, n] or diagonal [n], float64.
-        x: [n, m], float64.
-        cost: c >= 0.
-
-    Raises:
-        ValueError: ``H + cB`` is not positive definite (raise the damping).
-    """
-    if cost == 0:
-        return x
-    if harm.ndim == 1 and benign.ndim == 1:
-        return (harm / (harm + cost * benign))[:, None] * x
-    harm, benign = dense(harm), dense(benign)
-    lower = cholesky(harm + cost * benign)
-    return x - cost * torch.cholesky_solve(benign @ x, lower)
 
 
 def dense(factor: Tensor) -> Tensor:
@@ -69,5 +63,5 @@ def cholesky(matrix: Tensor) -> Tensor:
     """
     lower, info = torch.linalg.cholesky_ex(matrix)
     if int(info) != 0:
-        raise ValueError("the statistics are rank deficient; set damping above 0")
+        raise ValueError(DEFICIENT)
     return lower

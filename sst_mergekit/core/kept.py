@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from sst_mergekit.core.filtering import filter_patch
@@ -40,14 +40,13 @@ def kept(
     settings: FilterSettings,
 ) -> Kept:
     """Return what a filter keeps of a patch [d_out, d_in] that is not zero; arguments as `filter_patch`."""
-    patch = patch.to(torch.float64)
+    patch = patch.double()
     filtered = filter_patch(geometry, patch, harm, benign, kappa, settings)
     basis = geometry.basis(harm, benign, kappa, settings.damping)
     before, after = basis.coordinates(patch).square(), basis.coordinates(filtered).square()
     rho = basis.rho
-    levels = torch.tensor(QUANTILES, dtype=rho.dtype, device=rho.device)
-    ordered = rho.flatten().sort().values
-    places = (levels * (len(ordered) - 1)).round().long()
+    places = [round(level * (rho.numel() - 1)) for level in QUANTILES]
+    ordered = np.partition(rho.flatten().cpu().numpy(), places)
     return Kept(
         norm=float(filtered.norm() / patch.norm()),
         cost=_ratio(after.sum(), before.sum()),

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometry import Geometry, Statistics
+from sst_mergekit.core.low_rank import factored
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.plugin.evidence import Evidence
@@ -47,12 +49,18 @@ class LayerFilter:
         return self.settings.filter in self.geometry.factors
 
     def dense(self, patch: Tensor) -> Tensor:
-        """Return the filtered patch [d_out, d_in], float64.
+        """Return the filtered patch [d_out, d_in], in its dtype or float64.
+
+        A patch of low rank (a LoRA that was folded) is filtered as two factors where the filter keeps rank.
 
         Raises:
             StatisticsError: the statistics are of another shape, or cannot be used.
         """
-        return self.ask(filter_patch, patch)
+        if not self.keeps_rank or (found := factored(patch)) is None:
+            return self.ask(filter_patch, patch)
+        left, right = self.factors(*found)
+        wide = torch.promote_types(left.dtype, right.dtype)
+        return left.to(wide) @ right.to(wide)
 
     def ask(self, function: Callable[..., Result], patch: Tensor) -> Result:
         """Return ``function(geometry, patch [d_out, d_in], harm, benign, kappa, settings)``.
@@ -63,7 +71,7 @@ class LayerFilter:
         return self._run(lambda *sides: function(self.geometry, patch, *sides), patch, tuple(patch.shape))
 
     def factors(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the filtered patch as factors, float64, from left [d_out, r] and right [r, d_in].
+        """Return the filtered patch as factors from left [d_out, r] and right [r, d_in].
 
         Raises:
             StatisticsError: as for :meth:`dense`.

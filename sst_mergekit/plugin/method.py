@@ -57,8 +57,8 @@ def sst(
     theta_u is the utility expert, or ``theta_0 + sum of weight * (theta_i - theta_0)`` over several. With
     ``patch: interpolate`` the patch is ``theta_s - theta_u`` and strength lies in [0, 1]. With ``role:
     expert`` for every model, each one's patch is filtered against the statistics of all the others and the
-    filtered patches are added to theta_0. Patches are computed in float32 or wider and filtered in float64;
-    the order of the models does not matter.
+    filtered patches are added to theta_0. Patches are computed and filtered in float32 or wider; the order of
+    the models does not matter.
     """
     if patch == "interpolate" and strength > 1:
         raise RecipeError(f"strength: got {strength:g}, expected 0 to 1 with 'patch: interpolate'")
@@ -75,6 +75,8 @@ def sst(
     for key in experts.patched:
         if weight[key] == 0:
             continue
+        if torch.equal(entries[key].tensor, start):
+            continue
         delta = _wide(entries[key].tensor) - _wide(start)
         others = experts.priced_by(key)
         if filter == "data_free":
@@ -83,16 +85,20 @@ def sst(
         else:
             (harm,) = sources([key], fisher)
             kept = patch_filter(group.metadata.name or "", delta, harm, experts.price(key, fisher, weight))
-        kept = weight[key] * kept
-        total = kept if total is None else total.add_(kept)
-    if total is None or not bool(total.any()):
-        return utility
-    return (_wide(utility) + strength * total).to(utility.dtype)
+        if kept is not None:
+            total = _plus(_wide(utility) if total is None else total, strength * weight[key], kept)
+    return utility if total is None else total.to(utility.dtype)
 
 
 def _wide(tensor: torch.Tensor) -> torch.Tensor:
     """Return the tensor in float32, or float64 if it is that already."""
     return tensor if tensor.dtype == torch.float64 else tensor.to(torch.float32)
+
+
+def _plus(start: torch.Tensor, factor: float, change: torch.Tensor) -> torch.Tensor:
+    """Return ``start + factor * change``, in the memory of ``change`` where it has the dtype for it."""
+    out = change if change.dtype == start.dtype else None
+    return torch.add(start, change, alpha=factor, out=out)
 
 
 def _combined(base: torch.Tensor, experts: list[TensorEntry], weight: PerNonBase[Weight]) -> torch.Tensor:

@@ -55,25 +55,23 @@ class PatchFilter:
             shared["threshold"],
         )
 
-    def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor:
-        """Return the filtered patch, float64; zeros where ``on_missing: keep`` drops it.
+    def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor | None:
+        """Return the filtered patch, in its dtype or float64; None where ``on_missing: keep`` drops it.
 
         Args:
             tensor_name: the weight's name in the checkpoint.
-            patch: as the weight is stored.
+            patch: as the weight is stored; not zero.
             harm: statistics of the patch's own expert.
             benign: statistics of those whose skill it must not cost.
 
         Raises:
             StatisticsError: no statistics for this tensor, or of another shape or kind.
         """
-        if not bool(patch.any()):
-            return patch
         if self.geometry == model_wide.NAME:
             return self._model_wide(tensor_name, patch, harm, benign)
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
-            return patch.new_zeros(patch.shape)
+            return None
         return layer.dense(patch.T).T if layer.transposed else layer.dense(patch)
 
     def layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter | None:
@@ -103,12 +101,11 @@ class PatchFilter:
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
 
-    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor:
+    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor | None:
         priced = benign.rest if isinstance(benign, AllBut) else benign
         kept = model_wide.filter_model_wide(name, patch, harm, priced, self.settings)
         if kept is None:
             self._without_statistics(name, open_statistics(harm.fisher))
-            return patch.new_zeros(patch.shape)
         return kept
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:

@@ -53,12 +53,12 @@ def factors(start: Start, layers: Mapping[str, bool]) -> dict[str, Pair]:
         if name not in layers:
             continue
         turned = stored and layers[name]
-        dense = patch.T if turned else patch
+        dense = (patch.T if turned else patch).to(torch.float64)
         if start.fisher is not None:
             harm, benign = (Source(fisher) for fisher in start.fisher)
             layer = apply.layer(name, harm, (benign,))
             dense = dense if layer is None else layer.dense(dense)
-        found[name] = _cut(dense.to(torch.float64), start.rank).scaled(start.strength)
+        found[name] = _cut(dense, start.rank).scaled(start.strength)
     if not found:
         raise RecipeError(f"{start.expert}: changes no linear layer of '{start.base}'; nothing to refit")
     return found

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sst_mergekit.core.factor import condition, multiply, shrink
+from sst_mergekit.core.factor import condition, multiply
 
 
 def spd(n: int, seed: int) -> torch.Tensor:
@@ -33,21 +33,6 @@ def test_condition_refuses_infinities_off_the_diagonal():
     factor[0, 1] = float("inf")
     with pytest.raises(ValueError, match="finite"):
         condition(factor, 0.1)
-
-
-@pytest.mark.parametrize("cost", [0.0, 0.01, 1.0, 100.0])
-def test_shrink_equals_its_formula(cost):
-    harm, benign, x = spd(5, 1), spd(5, 2), torch.randn(5, 3, dtype=torch.float64)
-    expected = torch.linalg.inv(harm + cost * benign) @ harm @ x
-    torch.testing.assert_close(shrink(harm, benign, x, cost), expected)
-
-
-def test_shrink_of_diagonals_equals_shrink_of_their_dense_form():
-    harm, benign = torch.rand(5, dtype=torch.float64) + 0.1, torch.rand(5, dtype=torch.float64) + 0.1
-    x = torch.randn(5, 3, dtype=torch.float64)
-    expected = shrink(torch.diag(harm), torch.diag(benign), x, 0.7)
-    torch.testing.assert_close(shrink(harm, benign, x, 0.7), expected)
-    torch.testing.assert_close(shrink(torch.diag(harm), benign, x, 0.7), expected)
 
 
 def test_multiply_by_a_diagonal_is_multiply_by_its_matrix():

@@ -300,13 +300,14 @@ KEPT = [(name, kept) for name, geometry in GEOMETRIES.items() for kept in geomet
 @pytest.mark.parametrize("cost", [0.0, 0.4])
 def test_filtered_factors_are_the_filtered_patch(geometry, name, cost):
     generator = torch.Generator().manual_seed(11)
-    left, right = torch.randn(OUT, 2, generator=generator), torch.randn(2, IN, generator=generator)
+    left = torch.randn(OUT, 2, generator=generator, dtype=torch.float64)
+    right = torch.randn(2, IN, generator=generator, dtype=torch.float64)
     given = left.clone(), right.clone()
     factors = GEOMETRIES[geometry].factors[name]
     choice = FilterSettings(filter=name, cost=cost)
     new_left, new_right = factors(left, right, statistics(0), statistics(1), KAPPA, choice)
     assert (new_left.shape, new_right.shape, new_left.dtype) == (left.shape, right.shape, torch.float64)
-    expected = run(geometry, left.double() @ right.double(), filter=name, cost=cost)
+    expected = run(geometry, left @ right, filter=name, cost=cost)
     torch.testing.assert_close(new_left @ new_right, expected)
     assert torch.equal(left, given[0])
     assert torch.equal(right, given[1])
@@ -314,3 +315,15 @@ def test_filtered_factors_are_the_filtered_patch(geometry, name, cost):
 
 def test_the_default_filter_works_on_factors():
     assert ("kronecker", "separable") in KEPT
+
+
+@pytest.mark.parametrize("geometry", ["kronecker", "activation", "diagonal"])
+@pytest.mark.parametrize("cost", [0.0, 0.01, 5.0])
+def test_a_float32_patch_is_filtered_in_float32_as_well_as_in_float64(geometry, cost):
+    found = run(geometry, patch().float(), filter="separable", cost=cost)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(
+        found.double(), run(geometry, patch(), filter="separable", cost=cost), rtol=1e-4, atol=1e-5
+    )
+    turned = run(geometry, patch().float().T.contiguous().T, filter="separable", cost=cost)
+    torch.testing.assert_close(turned, found, rtol=1e-5, atol=1e-6)

@@ -84,7 +84,7 @@ def test_ekfac_from_the_command_to_the_merge(world, tmp_path):
     assert 0 < kept.norm() < patch.norm() * 2
     free = PatchFilter("ekfac", FilterSettings(filter="soft", cost=0.0))
     whole = free(QUERY, patch, Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),))
-    torch.testing.assert_close(whole, patch.double(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(whole.double(), patch.double(), atol=1e-4, rtol=0)
 
 
 def test_subspace_of_an_adapter_from_the_command_to_the_merge(world, tmp_path):

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import gevp
-from sst_mergekit.core.factor import condition, multiply, shrink
+from sst_mergekit.core.factor import condition, multiply
 from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
+from sst_mergekit.core.shrinking import shrink
 
 
 def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) -> Basis:
@@ -31,8 +32,7 @@ def one_sided(
     patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
 ) -> Tensor:
     """Return ``D R``: one solve, no eigenvectors, and the patch's rank is kept."""
-    pair = condition(harm["input"], settings.damping), condition(benign["input"], settings.damping)
-    return shrink(*pair, patch.to(torch.float64).T, settings.cost / kappa).T
+    return shrink(harm["input"], benign["input"], patch.T, settings.cost / kappa, settings.damping).T
 
 
 def one_sided_factors(
@@ -43,8 +43,8 @@ def one_sided_factors(
     kappa: float,
     settings: FilterSettings,
 ) -> tuple[Tensor, Tensor]:
-    """Return ``(B, A R)``, float64: the filtered patch B A, from B [d_out, r] and A [r, d_in]."""
-    return left.to(torch.float64), one_sided(right, harm, benign, kappa, settings)
+    """Return ``(B, A R)``: the filtered patch B A, from B [d_out, r] and A [r, d_in]."""
+    return left, one_sided(right, harm, benign, kappa, settings)
 
 
 ACTIVATION = Geometry(

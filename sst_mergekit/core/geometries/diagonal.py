@@ -10,10 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sst_mergekit.core import weights
-from sst_mergekit.core.factor import condition
+from sst_mergekit.core.factor import condition, mean_of
 from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
+
+BLOCK, ROWS = 1 << 17, 16  # entries at a time; the rows of a transposed weight that share a line of cache
+ZEROS = "the benign statistics hold zeros; set damping above 0"
 
 
 def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) -> Basis:
@@ -28,7 +30,7 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
     numerator = condition(harm["diagonal"].flatten(), damping)
     denominator = condition(benign["diagonal"].flatten(), damping)
     if not bool((denominator > 0).all()):
-        raise ValueError("the benign statistics hold zeros; set damping above 0")
+        raise ValueError(ZEROS)
     root = denominator.sqrt()
     return Basis(
         sides=(kappa * numerator / denominator,),
@@ -41,9 +43,29 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
 def elementwise(
     patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
 ) -> Tensor:
-    """Return ``D rho / (rho + c)``, elementwise."""
-    (rho,) = basis(harm, benign, kappa, settings.damping).sides
-    return patch.to(torch.float64) * weights.soft(rho, settings.cost).view_as(patch)
+    """Return ``D rho / (rho + c)``, elementwise, in the patch's dtype.
+
+    With the relevance h and the price b of an entry, both damped, that is ``D h / (h + (c / kappa) b)``;
+    a block of entries at a time, so that what is in between stays in the processor's cache.
+
+    Raises:
+        ValueError: the statistics are not finite or all zero, or benign ones hold zeros without damping.
+    """
+    sides = harm["diagonal"], benign["diagonal"]
+    scales = [1 / mean_of(side.flatten()) for side in sides]
+    if settings.cost == 0:
+        return patch
+    price = settings.cost / kappa
+    kept = torch.empty_like(patch)
+    rows = max(ROWS, BLOCK // max(1, patch.shape[1]))
+    blocks = (tensor.split(rows) for tensor in (patch, kept, *sides))
+    for block, out, relevance, cost in zip(*blocks, strict=True):
+        h = relevance.to(patch.dtype).mul(scales[0]).add_(settings.damping)
+        b = cost.to(patch.dtype).mul(price * scales[1]).add_(price * settings.damping)
+        if settings.damping == 0 and not bool((b > 0).all()):
+            raise ValueError(ZEROS)
+        torch.div(h, b.add_(h), out=out).mul_(block)
+    return kept
 
 
 DIAGONAL = Geometry("diagonal", ("diagonal",), basis, {"separable": elementwise, "soft": elementwise})

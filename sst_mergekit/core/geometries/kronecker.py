@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import gevp
-from sst_mergekit.core.factor import condition, multiply, shrink
+from sst_mergekit.core.factor import condition, multiply
 from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
+from sst_mergekit.core.shrinking import shrink
 
 Pair = tuple[Tensor, Tensor]  # harm, benign
 
@@ -59,10 +60,8 @@ def separable(
     Linear on each side, so it keeps the rank of the patch; two solves, no eigenvectors. c is
     ``sqrt(cost / kappa)``, the share of each side.
     """
-    left, right = factors(harm, benign, settings.damping)
-    cost = math.sqrt(settings.cost / kappa)
-    half = shrink(*left, patch.to(torch.float64), cost)
-    return shrink(*right, half.T, cost).T
+    half = _side("output", patch, harm, benign, kappa, settings)
+    return _side("input", half.T, harm, benign, kappa, settings).T
 
 
 def separable_factors(
@@ -73,11 +72,16 @@ def separable_factors(
     kappa: float,
     settings: FilterSettings,
 ) -> tuple[Tensor, Tensor]:
-    """Return ``(L B, A R)``, float64: `separable` on the patch B A, from B [d_out, r] and A [r, d_in]."""
-    outputs, inputs = factors(harm, benign, settings.damping)
+    """Return ``(L B, A R)``: `separable` on the patch B A, from B [d_out, r] and A [r, d_in]."""
+    left = _side("output", left, harm, benign, kappa, settings)
+    return left, _side("input", right.T, harm, benign, kappa, settings).T
+
+
+def _side(
+    name: str, x: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
+) -> Tensor:
     cost = math.sqrt(settings.cost / kappa)
-    left, right = left.to(torch.float64), right.to(torch.float64)
-    return shrink(*outputs, left, cost), shrink(*inputs, right.T, cost).T
+    return shrink(harm[name], benign[name], x, cost, settings.damping)
 
 
 KRONECKER = Geometry(
