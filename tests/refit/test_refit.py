@@ -51,8 +51,8 @@ def test_with_statistics_it_starts_at_the_filtered_patch(world):
     found = factors(start(world, strength=1.0, fisher=pair, cost=0.1), names(world))
     apply = PatchFilter("kronecker", FilterSettings(cost=0.1))
     for name, delta, _ in deltas(str(world / "base"), f"{world / 'base'}+{world / 'safety'}"):
-        wanted = apply(name, delta, Evidence(pair[0]), (Evidence(pair[1]),))
-        torch.testing.assert_close(found[name].dense(), wanted.double(), rtol=1e-4, atol=1e-7)
+        wanted = apply(name, delta.double(), Evidence(pair[0]), (Evidence(pair[1]),))
+        torch.testing.assert_close(found[name].dense(), wanted, rtol=1e-4, atol=1e-7)
 
 
 def test_the_rank_is_cut_to_the_best_directions(world):
