@@ -1,28 +1,26 @@
-"""``sst-mergekit eval``: lm-eval's own command with our tasks in front, and three options of ours."""
+"""``sst-mergekit eval``: lm-eval's own command with our tasks in front, and a few options of ours."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from sst_mergekit.errors import EvaluationError
+from sst_mergekit.evaluation import sweep
+from sst_mergekit.evaluation.command import lm_eval
 from sst_mergekit.resources import tasks_path
 
 SUBCOMMANDS = ("run", "ls", "validate")
-HF_MODELS = ("hf", "hf-auto", "huggingface")
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 OURS = """sst-mergekit's own options, beside all of lm-eval's:
   --sandbox CHOICE      around generated programs: auto (default), bwrap, unshare, none, or a command that
                         ends in a Python: "docker run --rm -i --network none python:3.12-slim python"
   --adapters DIR …      score each PEFT adapter of the base in --model_args; the base is loaded once
   --with_base           with --adapters: score the base too, first
+  --models DIR …        score each of these checkpoints, with the other settings of --model_args
 """
 
 
@@ -53,44 +51,14 @@ def command(ctx: click.Context) -> None:
         sandbox.check()
     if ours.with_base and not ours.adapters:
         raise EvaluationError("--with_base: goes with --adapters; without it the base is all there is")
+    if ours.adapters and ours.models:
+        raise EvaluationError("--models: goes not with --adapters; score them in two runs")
     if ours.adapters:
-        score_adapters(arguments, ours.adapters, ours.with_base)
+        sweep.score_adapters(arguments, ours.adapters, ours.with_base)
+    elif ours.models:
+        sweep.score_models(arguments, ours.models)
     else:
         lm_eval(arguments, scores=arguments[0] == "run" and not helping)
-
-
-def lm_eval(arguments: Sequence[str], scores: bool = True) -> None:
-    """Run lm-eval's own command; one that `scores` halves its batch when memory runs out."""
-    from lm_eval.__main__ import cli_evaluate
-
-    from sst_mergekit.evaluation.out_of_memory import halving_batches
-    from sst_mergekit.evaluation.processes import dividing_requests
-
-    if not scores:
-        with _argv(arguments):
-            cli_evaluate()
-        return
-    with _argv(arguments), halving_batches(), dividing_requests():
-        cli_evaluate()
-
-
-def score_adapters(arguments: Sequence[str], adapters: Sequence[str], with_base: bool) -> None:
-    """Run lm-eval's command once for each adapter, in this process, on one base."""
-    output = _checked(arguments, adapters)
-
-    from sst_mergekit.evaluation.processes import is_first
-    from sst_mergekit.evaluation.shared_base import shared_base
-
-    with shared_base():
-        for adapter in ([None] if with_base else []) + list(adapters):
-            more = [] if adapter is None else ["--model_args", json.dumps({"peft": adapter})]
-            before = set(output.rglob("results_*.json"))
-            lm_eval([*arguments, *more])
-            written = set(output.rglob("results_*.json")) - before
-            if is_first() and not written:  # lm-eval swallows errors of saving
-                raise EvaluationError(
-                    f"--output_path {output}: no results of {adapter or 'the base'} were written"
-                )
 
 
 def split_ours(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -104,44 +72,11 @@ def split_ours(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]
     parser.add_argument("--sandbox")
     parser.add_argument("--adapters", nargs="+")
     parser.add_argument("--with_base", action="store_true")
-    options = {"--sandbox", "--adapters", "--with_base"}
+    parser.add_argument("--models", nargs="+")
+    options = {"--sandbox", "--adapters", "--with_base", "--models"}
     if not any(argument.partition("=")[0] in options for argument in arguments):
         return parser.parse_args([]), list(arguments)
     return parser.parse_known_args(arguments)
-
-
-def _checked(arguments: Sequence[str], adapters: Sequence[str]) -> Path:
-    """Returns the folder of results; raises where these arguments cannot be a run of many adapters."""
-    from lm_eval._cli import HarnessCLI
-
-    with _argv(arguments):
-        asked = HarnessCLI().parse_args()
-    settings = getattr(asked, "model_args", None) or {}
-    if asked.command != "run" or (asked.model or "hf") not in HF_MODELS:
-        raise EvaluationError(
-            f"--adapters: goes with 'run' and --model hf, not {asked.model or asked.command}"
-        )
-    if "pretrained" not in settings or {"peft", "delta"} & set(settings):
-        raise EvaluationError("--adapters: name the base, and no adapter, by --model_args pretrained=BASE")
-    if asked.output_path is None or asked.output_path.endswith(".json"):
-        raise EvaluationError("--adapters: give --output_path DIR, for one folder of results an adapter")
-    for number, adapter in enumerate(adapters):
-        if adapter in adapters[:number]:
-            raise EvaluationError(f"--adapters: {adapter} is named twice")
-        missing = [name for name in ADAPTER_FILES if not (Path(adapter) / name).is_file()]
-        if Path(adapter).exists() and missing:
-            raise EvaluationError(f"--adapters: {adapter} has no {missing[0]}; give a PEFT adapter's folder")
-    return Path(asked.output_path)
-
-
-@contextmanager
-def _argv(arguments: Sequence[str]) -> Iterator[None]:
-    before = sys.argv
-    sys.argv = ["sst-mergekit eval", *arguments]
-    try:
-        yield
-    finally:
-        sys.argv = before
 
 
 def with_our_tasks(arguments: Sequence[str]) -> tuple[list[str], str | None]:

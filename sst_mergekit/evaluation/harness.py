@@ -93,6 +93,7 @@ def score(
     from lm_eval import evaluate
     from lm_eval.defaults import DEFAULT_OTHER_SEED
 
+    from sst_mergekit.evaluation.prompts_once import prompts_once
     from sst_mergekit.evaluation.sandbox import keeping
 
     for task in tasks["tasks"].values():  # examples drawn at random are the same for every model
@@ -104,7 +105,7 @@ def score(
             "to allow it, or leave the task out"
         )
     multiturn = bool(apply_chat_template) if fewshot_as_multiturn is None else fewshot_as_multiturn
-    with _without_count_warning(), halving_batches(), keeping():
+    with _without_count_warning(), halving_batches(), prompts_once(), keeping():
         results = evaluate(
             lm=lm,
             task_dict=tasks,

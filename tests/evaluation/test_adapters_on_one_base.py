@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 from tiny import tiny_adapter, tiny_llama
+from torch.utils import collect_env
 
 from sst_mergekit.cli import main
 from sst_mergekit.evaluation.harness import load_tasks, score
@@ -74,38 +75,57 @@ def test_the_base_is_read_once(models: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert len(reads) == 2
 
 
-def results_in(folder: Path) -> dict[str, dict]:
-    """Model name -> what was scored."""
-    read = [json.loads(path.read_text()) for path in folder.rglob("results_*.json")]
-    return {Path(results["model_name"]).name: results["results"] for results in read}
+def counted(monkeypatch: pytest.MonkeyPatch, where: object, name: str) -> list[object]:
+    """A list that grows by what each call of a function returns."""
+    calls, stock = [], getattr(where, name)
+
+    def call(*args: object, **kwargs: object) -> object:
+        calls.append(stock(*args, **kwargs))
+        return calls[-1]
+
+    monkeypatch.setattr(where, name, call)
+    return calls
+
+
+def results_in(folder: Path) -> dict[str, list]:
+    """Model name -> what was scored, and every answer and likelihood."""
+    found = {}
+    for path in folder.rglob("results_*.json"):
+        results = json.loads(path.read_text())
+        lines = [file.read_text().splitlines() for file in sorted(path.parent.glob("samples_*.jsonl"))]
+        answers = [[json.loads(line)["resps"] for line in file] for file in lines]
+        found[Path(results["model_name"]).name] = [results["results"], answers]
+    return found
 
 
 @pytest.mark.slow
-def test_the_command_gives_each_adapter_the_numbers_of_a_run_of_its_own(
-    models: Path, small_data: Path, tmp_path: Path
+def test_the_command_gives_each_model_the_numbers_of_a_run_of_its_own(
+    models: Path, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    base = f"pretrained={models / 'base'}"
+
     def run(out: Path, model_args: str, *more: str) -> None:
-        arguments = [
-            "eval",
-            "--model",
-            "hf",
-            "--model_args",
-            f"pretrained={models / 'base'},dtype=float32{model_args}",
-        ]
+        arguments = ["eval", "--model", "hf", "--model_args", f"dtype=float32,{model_args or base}"]
         arguments += ["--device", "cpu", "--tasks", "sst_mmlu,sst_over_refusal", "--num_fewshot", "0"]
         arguments += ["--metadata", json.dumps({"data_dir": str(small_data)}), "--log_samples"]
         arguments += ["--gen_kwargs", "max_gen_toks=8", "--output_path", str(out), *more]
         result = CliRunner().invoke(main, arguments, catch_exceptions=False)
         assert result.exit_code == 0, result.output
 
+    descriptions = counted(monkeypatch, collect_env, "get_pretty_env_info")
     run(tmp_path / "together", "", "--with_base", "--adapters", str(models / "a"), str(models / "b"))
+    assert len(descriptions) == 1
+    other = tiny_llama(models / "other", seed=9)
+    run(tmp_path / "checkpoints", "revision=main", "--models", str(other), str(models / "base"))
     run(tmp_path / "alone", "")
+    run(tmp_path / "alone", f"pretrained={other}")
     for name in "ab":
-        run(tmp_path / "alone", f",peft={models / name}")
-    together = results_in(tmp_path / "together")
-    assert set(together) == {"base", "a", "b"}
-    assert together == results_in(tmp_path / "alone")
-    assert len(list((tmp_path / "together").rglob("samples_*.jsonl"))) == 6
+        run(tmp_path / "alone", f"{base},peft={models / name}")
+    alone = results_in(tmp_path / "alone")
+    assert len({json.dumps(results) for results in alone.values()}) == len(alone) == 4
+    assert results_in(tmp_path / "together") == {name: alone[name] for name in ("base", "a", "b")}
+    assert results_in(tmp_path / "checkpoints") == {name: alone[name] for name in ("other", "base")}
+    assert all(len(answers) == 2 for _, answers in alone.values())
 
 
 def test_when_memory_runs_out_the_batch_is_halved_and_the_answers_stay(

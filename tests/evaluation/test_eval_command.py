@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
-from sst_mergekit.cli.eval import score_adapters, split_ours, with_our_tasks
+from sst_mergekit.cli.eval import split_ours, with_our_tasks
 from sst_mergekit.errors import DataError, EvaluationError
 from sst_mergekit.evaluation import sandbox_walls
+from sst_mergekit.evaluation.sweep import score_adapters, score_models
 from sst_mergekit.resources import tasks_path
 
 OURS = ["--include_path", str(tasks_path())]
@@ -77,7 +78,7 @@ def test_lm_evals_own_help_is_shown() -> None:
     result = CliRunner().invoke(main, ["eval", "-h"])
     assert result.exit_code == 0
     assert "--confirm_run_unsafe_code" in result.stdout
-    for option in ("--sandbox", "--adapters", "--with_base"):
+    for option in ("--sandbox", "--adapters", "--with_base", "--models"):
         assert option in result.stdout
 
 
@@ -145,3 +146,31 @@ def test_results_that_were_not_written_are_an_error(tmp_path: Path, seen: list) 
     with pytest.raises(EvaluationError, match="no results of someone/x were written"):
         score_adapters(arguments, ["someone/x"], with_base=False)
     assert seen[1] == [*arguments, "--model_args", '{"peft": "someone/x"}']
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "--model", "vllm"], "goes with 'run' and --model hf, not vllm"),
+        (["ls", "tasks"], "goes with 'run' and --model hf, not ls"),
+        (["run", "--model_args", "pretrained=b"], "leave pretrained, peft and delta out of --model_args"),
+        (["run", "--model_args", "dtype=float32"], "give --output_path DIR"),
+        (["run", "--output_path", "out"], "x is named twice"),
+    ],
+)
+def test_runs_that_cannot_have_many_models_are_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(EvaluationError, match=f"--models: .*{message}"):
+        score_models(arguments, ["x", "x"])
+
+
+def test_models_that_cannot_be_scored_are_named(tmp_path: Path, seen: list) -> None:
+    arguments = ["run", "--model_args", "dtype=float32", "--output_path", str(tmp_path / "out")]
+    with pytest.raises(EvaluationError, match=f"--models: {tmp_path} has no config.json"):
+        score_models(arguments, [str(tmp_path)])
+    assert seen == []
+    with pytest.raises(EvaluationError, match="no results of someone/x were written"):
+        score_models(arguments, ["someone/x"])
+    assert seen == [[*arguments, "--model_args", '{"pretrained": "someone/x"}']]
+    result = CliRunner().invoke(main, ["eval", "--models", "a", "--adapters", "b", "--tasks", "c"])
+    assert (result.exit_code, len(seen)) == (2, 1)
+    assert "--models: goes not with --adapters" in result.stderr
