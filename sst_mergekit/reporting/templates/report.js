@@ -2,7 +2,7 @@
 // Draws each figure.chart from the JSON within it: points, bars, lines; zoom, pointing, a legend to toggle.
 
 const SIZE = { width: 860, height: 520, left: 62, right: 18, top: 14, bottom: 50 };
-const NARROW = { width: 430, height: 440, left: 48, right: 12, top: 12, bottom: 48 };
+const NARROW = { width: 370, height: 390, left: 50, right: 12, top: 12, bottom: 48 };
 const NEAR = 26; // pixels within which a point is pointed at
 const SHAPES = [
   (r) => `M${-r} 0a${r} ${r} 0 1 0 ${2 * r} 0a${r} ${r} 0 1 0 ${-2 * r} 0z`,
@@ -233,7 +233,7 @@ class Chart {
     const lines = series.lines.filter((line) => this.shown(line.group));
     for (const line of lines) {
       const path = line.path.map(([x, y]) => `${this.at("x", x)} ${this.at("y", y)}`).join("L");
-      group.append(svg("path", { class: "line", d: `M${path}`, opacity: lines.length > 1 ? .38 : .9 }));
+      group.append(svg("path", { class: "line", d: `M${path}`, opacity: Math.max(.15, .9 / lines.length) }));
     }
     for (const point of series.points.filter((one) => this.shown(one.group))) {
       const x = this.at("x", point.x), y = this.at("y", point.y);
@@ -305,7 +305,7 @@ class Chart {
 }
 
 for (const figure of document.querySelectorAll("figure.chart")) new Chart(figure);
-// on paper the tables are open; what is harmful stays folded
+// on paper the tables are open, but for those too wide for it; what is harmful stays folded
 addEventListener("beforeprint", () => {
-  for (const one of document.querySelectorAll("details.data")) one.open = true;
+  for (const one of document.querySelectorAll("details.data:not(.wide)")) one.open = true;
 });
