@@ -1,4 +1,4 @@
-"""One side of a Kronecker-factored Fisher: a dense [n, n] or a diagonal [n] second moment."""
+"""One side of a Kronecker-factored Fisher: a dense [n, n], diagonal [n] or truncated second moment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-DEFICIENT = "the statistics are rank deficient; set damping above 0"
+from sst_mergekit.core import truncated
+from sst_mergekit.core.truncated import DEFICIENT
+
 NOT_FINITE = "the factor holds numbers that are not finite; measure the statistics again"
 
 
@@ -15,7 +17,7 @@ def condition(factor: Tensor, damping: float) -> Tensor:
     """Return the factor in float64, scaled to mean eigenvalue 1, plus ``damping`` on the diagonal.
 
     Args:
-        factor: dense symmetric [n, n] or diagonal [n], positive semidefinite, any float dtype.
+        factor: dense symmetric [n, n], diagonal [n] or `truncated`, positive semidefinite, any float dtype.
         damping: epsilon, in units of the mean eigenvalue.
 
     Raises:
@@ -27,6 +29,8 @@ def condition(factor: Tensor, damping: float) -> Tensor:
         raise ValueError(NOT_FINITE)
     if factor.ndim == 1:
         return factor / mean + damping
+    if truncated.is_truncated(factor):
+        return truncated.scaled(factor, mean, damping)
     scaled = factor / mean
     scaled = 0.5 * (scaled + scaled.T)
     scaled.diagonal().add_(damping)
@@ -34,24 +38,31 @@ def condition(factor: Tensor, damping: float) -> Tensor:
 
 
 def mean_of(factor: Tensor) -> float:
-    """Return the mean eigenvalue of a dense [n, n] or diagonal [n] factor.
+    """Return the mean eigenvalue of a dense [n, n], diagonal [n] or truncated factor.
 
     Raises:
         ValueError: it is not a finite positive number.
     """
-    mean = float((factor if factor.ndim == 1 else factor.diagonal()).mean())
+    if truncated.is_truncated(factor):
+        mean = truncated.trace(factor) / len(factor)
+    else:
+        mean = float((factor if factor.ndim == 1 else factor.diagonal()).mean())
     if not (math.isfinite(mean) and mean > 0):
         raise ValueError(f"the factor has mean eigenvalue {mean:g}; expected finite and > 0")
     return mean
 
 
 def multiply(factor: Tensor, x: Tensor) -> Tensor:
-    """Return ``factor @ x`` for a dense [n, n] or diagonal [n] factor and x [n, m]."""
+    """Return ``factor @ x`` for a dense [n, n], diagonal [n] or truncated factor and x [n, m]."""
+    if truncated.is_truncated(factor):
+        return truncated.multiply(factor, x)
     return factor[:, None] * x if factor.ndim == 1 else factor @ x
 
 
 def dense(factor: Tensor) -> Tensor:
-    """Return the [n, n] matrix of a dense or diagonal factor."""
+    """Return the [n, n] matrix of a dense, diagonal or truncated factor."""
+    if truncated.is_truncated(factor):
+        return truncated.expand(factor)
     return torch.diag(factor) if factor.ndim == 1 else factor
 
 

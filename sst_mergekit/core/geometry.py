@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from sst_mergekit.core import truncated
 from sst_mergekit.core.settings import FilterSettings
 
 Statistics = Mapping[str, Tensor]
@@ -79,16 +80,19 @@ def trace(name: str, tensor: Tensor) -> float:
     """Return the sum of eigenvalues that a statistic stands for: factors, diagonals, or scores [n, k]."""
     if name == "scores":
         return float(tensor.double().square().sum())
+    if name in FACTORS and truncated.is_truncated(tensor):
+        return truncated.trace(tensor)
     dense = name != "diagonal" and tensor.ndim == 2
     return float((tensor.diagonal() if dense else tensor).double().sum())
 
 
 def mean_eigenvalue(name: str, tensor: Tensor) -> float:
     """Return the mean of the eigenvalues that a statistic stands for."""
-    count = tensor.numel() if name == "diagonal" else tensor.shape[-1]
+    count = tensor.numel() if name == "diagonal" else tensor.shape[0 if name in FACTORS else -1]
     return trace(name, tensor) / count
 
 
+FACTORS = ("input", "output")  # dense, diagonal or truncated
 TRACED = ("input", "output", "diagonal", "scores")  # statistics whose trace is part of a Fisher matrix's
 
 

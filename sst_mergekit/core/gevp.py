@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sst_mergekit.core import truncated
 from sst_mergekit.core.factor import cholesky, dense
 
 
@@ -24,8 +25,8 @@ def solve(harm: Tensor, benign: Tensor) -> Spectrum:
     (Golub & Van Loan, algorithm 8.7.1). ``scipy.linalg.eigh(H, B)`` is the reference.
 
     Args:
-        harm: H, symmetric positive semidefinite; dense [n, n] or diagonal [n].
-        benign: B, symmetric positive definite; dense [n, n] or diagonal [n].
+        harm: H, symmetric positive semidefinite; dense [n, n], diagonal [n] or truncated.
+        benign: B, symmetric positive definite; dense [n, n], diagonal [n] or truncated.
 
     Raises:
         ValueError: B is not positive definite.
@@ -33,6 +34,10 @@ def solve(harm: Tensor, benign: Tensor) -> Spectrum:
     if harm.ndim == 1 and benign.ndim == 1:
         values, order = (harm / benign).sort(descending=True)
         return Spectrum(values, torch.diag(benign.rsqrt())[:, order])
+    if truncated.is_truncated(harm) and truncated.is_truncated(benign):
+        values, vectors = truncated.pencil(harm, benign)
+        values, order = values.sort(descending=True)
+        return Spectrum(values.clamp(min=0), vectors[:, order])
     lower = cholesky(dense(benign))
     half = torch.linalg.solve_triangular(lower, dense(harm), upper=False)
     whitened = torch.linalg.solve_triangular(lower, half.T, upper=False)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from sst_mergekit.core.geometry import Statistics, mean_eigenvalue
+from sst_mergekit.core import truncated
+from sst_mergekit.core.factor import dense
+from sst_mergekit.core.geometry import FACTORS, Statistics, mean_eigenvalue
 
 Weighted = Sequence[tuple[float, Statistics]]
 
@@ -36,8 +38,17 @@ def _sum(name: str, found: Weighted) -> Tensor:
 
 
 def _factors(name: str, found: Weighted) -> Tensor:
-    """Return the sum of factors or diagonals, each at mean eigenvalue 1."""
-    return _sum(name, [(weight / mean_eigenvalue(name, each[name]), each) for weight, each in found])
+    """Return the sum of factors or diagonals, each at mean eigenvalue 1.
+
+    Truncated factors keep all their directions; where only some experts' are truncated, all become dense.
+    """
+    scaled = [(weight / mean_eigenvalue(name, each[name]), each) for weight, each in found]
+    short = [name in FACTORS and truncated.is_truncated(each[name]) for _, each in scaled]
+    if all(short):
+        return truncated.added([(weight, each[name].to(torch.float64)) for weight, each in scaled])
+    if any(short):
+        scaled = [(weight, {name: dense(each[name].to(torch.float64))}) for weight, each in scaled]
+    return _sum(name, scaled)
 
 
 def _corrected(name: str, found: Weighted) -> Tensor:

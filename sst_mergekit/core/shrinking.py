@@ -11,7 +11,9 @@ import math
 import torch
 from torch import Tensor
 
-from sst_mergekit.core.factor import DEFICIENT, NOT_FINITE, cholesky, dense, mean_of
+from sst_mergekit.core import truncated
+from sst_mergekit.core.factor import DEFICIENT, NOT_FINITE, cholesky, condition, dense, mean_of
+from sst_mergekit.core.truncated import is_truncated
 
 SINGLE = 1e4  # the largest condition number at which float32 is enough: errors below a thousandth
 
@@ -24,7 +26,8 @@ def shrink(harm: Tensor, benign: Tensor, x: Tensor, cost: float, damping: float)
     (1 + c) epsilon.
 
     Args:
-        harm, benign: factors as measured, each dense symmetric [n, n] or diagonal [n].
+        harm, benign: factors as measured, each dense symmetric [n, n], diagonal [n] or `truncated`; two
+            truncated ones are solved by Woodbury's identity.
         x: [n, m], float32 or float64; left as it is.
         cost: c >= 0.
         damping: epsilon, in units of the mean eigenvalue.
@@ -35,6 +38,9 @@ def shrink(harm: Tensor, benign: Tensor, x: Tensor, cost: float, damping: float)
     scales = 1 / mean_of(harm), 1 / mean_of(benign)
     if cost == 0:
         return x
+    if is_truncated(harm) and is_truncated(benign):
+        pair = condition(harm, damping), condition(benign, damping)
+        return truncated.shrink(*pair, x.double(), cost).to(x.dtype)
     harm, benign = harm.to(x.dtype), benign.to(x.dtype)
     if harm.ndim == 1 and benign.ndim == 1:
         kept, lost = harm * scales[0] + damping, cost * (benign * scales[1] + damping)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from sst_mergekit.core.filtering import GRADIENT
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.geometry import Geometry
+from sst_mergekit.core.geometry import FACTORS, Geometry
 from sst_mergekit.core.pooling import pool
+from sst_mergekit.core.truncated import is_truncated
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
@@ -121,12 +122,14 @@ def _additive(geometry: Geometry) -> bool:
 
 
 def _all_but(side: AllBut, name: str, geometry: Geometry) -> Evidence:
-    """Return the pooled statistics of all but one, by subtraction."""
+    """Return the pooled statistics of all but one, by subtraction; truncated, the sum of the others."""
+    own = _one(side.left_out, name, geometry)
+    if any(is_truncated(tensor) for key, tensor in own.tensors.items() if key in FACTORS):
+        return gather(side.rest, name, geometry)
     used = tuple(source for source in side.sources if source.weight > 0)
     total = _all(used, opened(used), name, geometry.name)
     weight = sum(source.weight for source in used)
     left = side.left_out.weight
-    own = _one(side.left_out, name, geometry)
     alone = _pool(name, [(1.0, own.tensors)])
     axes = ("left", "right", "core")
     return Evidence(

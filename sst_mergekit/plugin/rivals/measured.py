@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from mergekit.merge_methods.base import PerNonBase, TensorEntry
 from torch import Tensor
 
+from sst_mergekit.core.factor import dense
+from sst_mergekit.core.geometry import FACTORS
 from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.plugin.shapes import require_shape
 from sst_mergekit.statistics.store import open_statistics
@@ -46,6 +48,8 @@ def source_of(entry: TensorEntry, fisher: PerNonBase[str], parameter: str = "fis
 def measured(tensor_name: str, tensor: Tensor, source: str, names: Sequence[str]) -> Measured | None:
     """Return the named statistics of a weight, or None where it has none (norms, biases).
 
+    Truncated factors become dense: rivals know no other.
+
     Args:
         tensor_name: of the weight in the checkpoint.
         tensor: the weight as it is stored.
@@ -62,6 +66,7 @@ def measured(tensor_name: str, tensor: Tensor, source: str, names: Sequence[str]
     shape = tensor.shape[::-1] if record.transposed else tensor.shape
     require_shape(tensor_name, shape, record.shape, record.transposed, source)
     found = store.tensors(record, tuple(names), str(tensor.device))
+    found = {key: dense(each) if key in FACTORS else each for key, each in found.items()}
     return Measured(found, record.transposed, source)
 
 

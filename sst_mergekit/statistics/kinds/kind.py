@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
+from sst_mergekit.core.geometry import FACTORS
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import Positions
 from sst_mergekit.statistics.team import Team
-
-FACTORS = ("input", "output")  # of which the lower triangle is summed
 
 
 @dataclass(frozen=True)
