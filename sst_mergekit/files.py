@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 from sst_mergekit.errors import SstError
 
@@ -75,15 +76,24 @@ def write_text(path: Path, text: str) -> None:
     _clear_remains(path)
     temporary = _name(path, "partial")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX)
+        with _new_file(temporary) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _new_file(temporary: Path) -> TextIO:
+    """Return a new file, opened and locked."""
+    while True:
+        file = temporary.open("w", encoding="utf-8")
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if temporary.exists():  # or it was taken for remains before it was locked
+            return file
+        file.close()
 
 
 def sha256(path: Path) -> str:
