@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from sst_mergekit.evaluation.harness import summary as summary
     from sst_mergekit.evaluation.tradeoff import safety_tax as safety_tax
     from sst_mergekit.merging.run import merge as merge
-    from sst_mergekit.statistics.collect import Options as StatisticsOptions
     from sst_mergekit.statistics.estimate import estimate as estimate
-    from sst_mergekit.statistics.loading import ModelSpec as ModelSpec
     from sst_mergekit.statistics.rows import Source as Source
+    from sst_mergekit.statistics.settings import ModelSpec as ModelSpec
+    from sst_mergekit.statistics.settings import Options as StatisticsOptions
 
 __version__ = "0.1.0"
 __all__ = [
@@ -70,9 +70,9 @@ _LOADED_FROM = {
     "GEOMETRIES": "sst_mergekit.core.geometries",
     "ComparisonOptions": "sst_mergekit.comparison.run:Options",
     "FilterSettings": "sst_mergekit.core.settings",
-    "ModelSpec": "sst_mergekit.statistics.loading",
+    "ModelSpec": "sst_mergekit.statistics.settings",
     "Source": "sst_mergekit.statistics.rows",
-    "StatisticsOptions": "sst_mergekit.statistics.collect:Options",
+    "StatisticsOptions": "sst_mergekit.statistics.settings:Options",
     "compare": "sst_mergekit.comparison.run",
     "estimate": "sst_mergekit.statistics.estimate",
     "filter_patch": "sst_mergekit.core.filtering",

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from sst_mergekit.adapters.deltas import deltas
 from sst_mergekit.cli import output
 from sst_mergekit.core.settings import DEFAULTS
-from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
-from sst_mergekit.statistics.collect import Options
-from sst_mergekit.statistics.estimate import LABELS, estimate
-from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Form
-from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
+from sst_mergekit.statistics.settings import DTYPES, KIND_NAMES, LABELS, Form, ModelSpec, Options
 from sst_mergekit.statistics.team import joined
+
+if TYPE_CHECKING:
+    from sst_mergekit.statistics.axes import AxesSource
 
 positive = click.IntRange(min=1)
 
@@ -26,7 +24,7 @@ positive = click.IntRange(min=1)
 @click.option("--model", required=True, help="Hub id (id@revision) or path of a causal language model.")
 @click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
 @click.option("--data", required=True, help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.")
-@click.option("--kind", type=click.Choice(list(KINDS)), default=Options.kind, show_default=True)
+@click.option("--kind", type=click.Choice(KIND_NAMES), default=Options.kind, show_default=True)
 @click.option("--reduced", is_flag=True, help="kronecker: K-FAC's reduce form, one row a sequence.")
 @click.option("--centred", is_flag=True, help="diagonal: the gradients' variance, not their second moment.")
 @click.option("--gradient", is_flag=True, help="Keep the mean gradient too, for 'score: gain'.")
@@ -45,7 +43,7 @@ positive = click.IntRange(min=1)
 @click.option("--samples", type=positive, default=512, show_default=True, help="Conversations to use.")
 @click.option("--max-length", type=positive, default=1024, show_default=True, help="Tokens of a sequence.")
 @click.option("--batch-size", type=positive, default=Options.batch_size, show_default=True)
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default=ModelSpec.dtype, show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default=ModelSpec.dtype, show_default=True)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
 @click.option("--labels", type=click.Choice(LABELS), default=Options.labels, show_default=True)
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
@@ -88,6 +86,9 @@ def command(
     accelerate launch --multi_gpu --num_processes 4 -m sst_mergekit fisher ... --json prints {out, kind,
     layers, sequences, tokens, skipped: {layer: why}}.
     """
+    from sst_mergekit.statistics.estimate import estimate
+    from sst_mergekit.statistics.loading import default_device
+
     device = device or default_device()
     form = Form(reduced, centred, gradient)
     with joined(device) as team:
@@ -122,6 +123,9 @@ def _axes(
     kind: str, basis: tuple[str, str] | None, damping: float, patch: tuple[str, str] | None, rank: int
 ) -> AxesSource | None:
     """Return where the coordinates of a kind come from, if they are given."""
+    from sst_mergekit.adapters.deltas import deltas
+    from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
+
     if kind == "ekfac" and basis:
         about = {"basis": list(basis), "damping": damping}
         return AxesSource(lambda: joint_basis(*basis, damping), about)

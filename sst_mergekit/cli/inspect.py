@@ -6,15 +6,9 @@ import sys
 from pathlib import Path
 
 import click
-from tqdm import tqdm
 
 from sst_mergekit.cli import output
 from sst_mergekit.cli.check import report
-from sst_mergekit.inspection.layers import inspect
-from sst_mergekit.inspection.picture import draw
-from sst_mergekit.inspection.report import table, warnings
-from sst_mergekit.recipe.check import check
-from sst_mergekit.recipe.parse import load_recipe
 
 
 @click.command("inspect", cls=output.Command)
@@ -30,6 +24,14 @@ def command(recipe: Path, picture: Path | None, no_check: bool) -> None:
     --json prints {recipe, weights: [{expert, weight, kept: {norm, cost, relevance, spectrum} or null,
     warning}]}.
     """
+    from tqdm import tqdm
+
+    from sst_mergekit.inspection.layers import inspect
+    from sst_mergekit.inspection.picture import draw
+    from sst_mergekit.inspection.report import table, warnings
+    from sst_mergekit.recipe.check import check
+    from sst_mergekit.recipe.parse import load_recipe
+
     read = load_recipe(recipe)
     if not no_check and report(check(read, to_adapter=True)):
         sys.exit(2)

@@ -7,14 +7,8 @@ from pathlib import Path
 
 import click
 
-from sst_mergekit.adapters.inputs import require_method
-from sst_mergekit.adapters.merging import Options, merge_adapters
-from sst_mergekit.adapters.report import ENOUGH
 from sst_mergekit.cli import output
 from sst_mergekit.cli.check import report
-from sst_mergekit.recipe.check import check
-from sst_mergekit.recipe.parse import load_recipe
-from sst_mergekit.statistics.loading import require_device
 
 
 @click.command("lora", cls=output.Command)
@@ -25,7 +19,7 @@ from sst_mergekit.statistics.loading import require_device
     type=click.IntRange(min=1),
     help="Largest rank of a layer, by SVD.  [default: what the inputs' ranks add up to]",
 )
-@click.option("--device", default=Options.device, show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
 @click.option("--no-check", is_flag=True, help="Merge without checking the recipe first.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bool, force: bool) -> None:
@@ -36,6 +30,13 @@ def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bo
     where the method allows it, else with the share of its energy that is retained. --json prints {out, exact,
     retained, layers: [{module, rank, exact, full, kept}]}.
     """
+    from sst_mergekit.adapters.inputs import require_method
+    from sst_mergekit.adapters.merging import Options, merge_adapters
+    from sst_mergekit.adapters.report import ENOUGH
+    from sst_mergekit.recipe.check import check
+    from sst_mergekit.recipe.parse import load_recipe
+    from sst_mergekit.statistics.loading import require_device
+
     require_device(device)
     read = load_recipe(recipe)
     require_method(read)

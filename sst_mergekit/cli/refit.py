@@ -8,11 +8,9 @@ import click
 
 from sst_mergekit.cli import output
 from sst_mergekit.core.settings import DEFAULTS
-from sst_mergekit.refit.fitting import Options
-from sst_mergekit.refit.run import PARTS, Data, refit
-from sst_mergekit.refit.start import Start
-from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
+from sst_mergekit.refit.settings import PARTS, Data, Options, Start
 from sst_mergekit.statistics.rows import Source
+from sst_mergekit.statistics.settings import DTYPES, ModelSpec
 
 positive = click.IntRange(min=1)
 share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
@@ -56,7 +54,7 @@ share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 @click.option("--held-out", type=share, default=Options.held_out, show_default=True, help="Share of rows.")
 @click.option("--samples", type=positive, default=512, show_default=True, help="Conversations of either set.")
 @click.option("--max-length", type=positive, default=Data.max_length, show_default=True)
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default=ModelSpec.dtype, show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default=ModelSpec.dtype, show_default=True)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--trust-remote-code", is_flag=True, help="Run code from the model's repository (danger).")
@@ -96,6 +94,9 @@ def command(
     'base_model: UTILITY'. With --adapter the result is an adapter on the same base, to be added to it:
     see merge_configs/refit/. --json prints {out, step, before: {harm, benign}, after}.
     """
+    from sst_mergekit.refit.run import refit
+    from sst_mergekit.statistics.loading import default_device
+
     spec = ModelSpec(model, adapter, dtype, device or default_device(), trust_remote_code)
     start = Start(*patch, strength, rank, fisher, cost)
     options = Options(

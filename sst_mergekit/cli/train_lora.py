@@ -7,9 +7,9 @@ from pathlib import Path
 import click
 
 from sst_mergekit.cli import output
-from sst_mergekit.experiments.lora_training import Options, train_lora
-from sst_mergekit.statistics.loading import DTYPES, ModelSpec, default_device
+from sst_mergekit.experiments.lora_options import Options
 from sst_mergekit.statistics.rows import Source
+from sst_mergekit.statistics.settings import DTYPES, ModelSpec
 
 positive = click.IntRange(min=1)
 
@@ -32,7 +32,7 @@ positive = click.IntRange(min=1)
 @click.option("--batch-size", type=positive, default=Options.batch_size, show_default=True)
 @click.option("--samples", type=positive, default=None, help="Conversations, chosen by the seed.")
 @click.option("--max-length", type=positive, default=Options.max_length, show_default=True)
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default=ModelSpec.dtype, show_default=True)
+@click.option("--dtype", type=click.Choice(DTYPES), default=ModelSpec.dtype, show_default=True)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
@@ -60,6 +60,9 @@ def command(
     same gradients. The adapter is written as safetensors, with training.json beside it. --json prints {out,
     steps, first, last} (nats a token).
     """
+    from sst_mergekit.experiments.lora_training import train_lora
+    from sst_mergekit.statistics.loading import default_device
+
     source = Source(data, split, prompt_field=prompt_field, response_field=response_field)
     options = Options(steps, learning_rate, rank, batch_size, samples, max_length, seed, output.progress())
     spec = ModelSpec(model, None, dtype, device or default_device())

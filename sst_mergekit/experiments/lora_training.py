@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.experiments.lora_options import Options
 from sst_mergekit.files import new_directory, refuse_existing, write_text
 from sst_mergekit.statistics.loading import ModelSpec, load_model, load_tokenizer, require_device
 from sst_mergekit.statistics.rows import Source, content_hash, read_conversations
@@ -19,32 +20,6 @@ from sst_mergekit.statistics.tokens import IGNORED, Sequence, pad, tokenize
 
 NOTE = "training.json"
 WARM_UP = 0.05  # share of the steps
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an expert is trained.
-
-    Attributes:
-        steps: optimiser steps (AdamW, short warm-up, linear decay).
-        learning_rate: at its highest.
-        rank: of the LoRA on every linear layer; its alpha is twice that.
-        batch_size: conversations a step; halved for the memory's sake where it does not fit, with the same
-            gradients.
-        samples: conversations, chosen by the seed; None for all.
-        max_length: tokens; longer conversations are cut.
-        seed: of the LoRA's start, the choice and the batches.
-        progress: show a bar.
-    """
-
-    steps: int = 200
-    learning_rate: float = 2e-4
-    rank: int = 16
-    batch_size: int = 8
-    samples: int | None = None
-    max_length: int = 1024
-    seed: int = 42
-    progress: bool = True
 
 
 @dataclass(frozen=True)

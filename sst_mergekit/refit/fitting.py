@@ -23,41 +23,11 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from tqdm import tqdm
 
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.refit.settings import Options
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, pad
 
 CHECKS = 10  # looks at the held-out rows during a fit, in its second half
 WARM_UP = 5  # steps
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the patch is refitted.
-
-    Attributes:
-        steps: optimiser steps at most (AdamW).
-        learning_rate: of a LoRA's factors; in units of the patch where its core is fitted.
-        harm_weight: w in (0, 1).
-        distill: k in [0, 1], the share of the utility expert in teaching benign answers.
-        batch_size: sequences a step, half of them harm.
-        held_out: share of either set that is not trained on, in (0, 1).
-        seed: of the batches.
-        progress: show a bar.
-    """
-
-    steps: int = 240
-    learning_rate: float = 2e-3
-    harm_weight: float = 0.3
-    distill: float = 0.5
-    batch_size: int = 32
-    held_out: float = 0.2
-    seed: int = 0
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < float("inf"):
-            raise StatisticsError(f"--learning-rate: {self.learning_rate} is no rate; give one above 0")
-        if not 0 <= self.distill <= 1:
-            raise StatisticsError(f"--distill: {self.distill} is no share; give one from 0 to 1")
 
 
 @dataclass(frozen=True)

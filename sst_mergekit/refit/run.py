@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +15,13 @@ from torch.nn.utils import parametrize
 from sst_mergekit.adapters.pair import Pair
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.files import new_directory, refuse_existing
-from sst_mergekit.refit.fitting import Fit, Options, fit
-from sst_mergekit.refit.start import Start, factors
+from sst_mergekit.refit.fitting import Fit, fit
+from sst_mergekit.refit.settings import PARTS, Data, Options, Start
+from sst_mergekit.refit.start import factors
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import ModelSpec, load_model, load_tokenizer, require_device
 from sst_mergekit.statistics.rows import Source, read_conversations
 from sst_mergekit.statistics.tokens import Sequence, tokenize
-
-PARTS = ("factors", "core")
-
-
-@dataclass(frozen=True)
-class Data:
-    """Calibration data: harmful requests with refusals, and benign conversations.
-
-    Attributes:
-        harm, benign: where the rows come from.
-        samples: how many of either, chosen by the seed; None for all.
-        max_length: tokens of one sequence; longer ones are cut.
-    """
-
-    harm: Source
-    benign: Source
-    samples: int | None = None
-    max_length: int = 1024
 
 
 def refit(

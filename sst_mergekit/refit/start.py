@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from sst_mergekit.adapters.deltas import deltas
 from sst_mergekit.adapters.pair import Pair, approximated
-from sst_mergekit.core.settings import DEFAULTS, GEOMETRY, FilterSettings
+from sst_mergekit.core.settings import GEOMETRY, FilterSettings
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.plugin.evidence import Source
 from sst_mergekit.plugin.patching import PatchFilter
-
-
-@dataclass(frozen=True)
-class Start:
-    """How the patch is prepared.
-
-    Attributes:
-        base, expert: the safety expert and what it was made from; the expert may be ``base+adapter``.
-        strength: the patch is multiplied by it.
-        rank: most directions of a layer that are kept (by SVD).
-        fisher: statistics of harm and of benign skill, ``kronecker``; None for the patch as it is.
-        cost: of the filter, with statistics.
-    """
-
-    base: str
-    expert: str
-    strength: float = 0.5
-    rank: int = 16
-    fisher: tuple[str, str] | None = None
-    cost: float = DEFAULTS.cost
+from sst_mergekit.refit.settings import Start
 
 
 def factors(start: Start, layers: Mapping[str, bool]) -> dict[str, Pair]:

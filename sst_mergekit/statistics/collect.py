@@ -13,37 +13,12 @@ from tqdm import tqdm
 
 from sst_mergekit.errors import StatisticsError, is_out_of_memory
 from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Axes, Counts, Form, Kind
+from sst_mergekit.statistics.kinds.kind import Axes, Counts, Kind
 from sst_mergekit.statistics.labels import sample
 from sst_mergekit.statistics.layers import Layer, input_groups, linear_layers
 from sst_mergekit.statistics.observing import Labels, measuring, observe
-from sst_mergekit.statistics.team import Team
+from sst_mergekit.statistics.settings import Form, Options
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, batches
-
-
-@dataclass(frozen=True)
-class Options:
-    """How statistics are collected.
-
-    Attributes:
-        kind: name of the statistics.
-        form: how that kind is measured.
-        labels: ``given`` (the data's responses) or ``sampled`` (drawn from the model: the true Fisher).
-        batch_size: sequences a pass; halved when memory runs out.
-        seed: for sampled labels.
-        device: where the model is.
-        progress: show a bar.
-        team: the processes that measure together, each a share of the sequences.
-    """
-
-    kind: str = "kronecker"
-    form: Form = Form()  # noqa: RUF009 (frozen)
-    labels: str = "given"
-    batch_size: int = 8
-    seed: int = 0
-    device: str = "cpu"
-    progress: bool = True
-    team: Team = Team()  # noqa: RUF009 (frozen)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from sst_mergekit.statistics.tokens import tokenize
 from sst_mergekit.statistics.writer import write_statistics
 
 NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
-LABELS = ("given", "sampled")
 
 
 def estimate(

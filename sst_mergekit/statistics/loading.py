@@ -2,33 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from sst_mergekit.errors import SstError, StatisticsError
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """A causal language model: Hub id (``id@revision``) or path, and perhaps a LoRA adapter on it.
-
-    Attributes:
-        device: where it is, or where inputs go.
-        device_map: how transformers spreads it over several devices; None: all of it is on `device`.
-        attention: transformers' ``attn_implementation``; None for its own choice.
-    """
-
-    model: str
-    adapter: str | None = None
-    dtype: str = "float32"
-    device: str = "cpu"
-    trust_remote_code: bool = False
-    device_map: str | None = None
-    attention: str | None = None
+from sst_mergekit.statistics.settings import ModelSpec
 
 
 def split_revision(reference: str) -> tuple[str, str | None]:
@@ -80,7 +59,7 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> A
         model: Any = getattr(transformers, architecture).from_pretrained(
             name,
             revision=revision,
-            dtype=DTYPES[spec.dtype],
+            dtype=getattr(torch, spec.dtype),
             use_safetensors=True,
             trust_remote_code=spec.trust_remote_code,
             device_map=spec.device_map,

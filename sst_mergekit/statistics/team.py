@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
-
-import torch
-import torch.distributed as dist
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from sst_mergekit.errors import SstError, StatisticsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)  # how long a process waits for the slowest
@@ -57,6 +56,8 @@ class Team:
         """
         if self.size == 1:
             return
+        import torch.distributed as dist
+
         names = [sorted(sums)] * self.size
         dist.all_gather_object(names, sorted(sums))
         if any(found != names[0] for found in names):
@@ -70,6 +71,9 @@ class Team:
         """Return the rows of all processes, in the order of the items before they were shared."""
         if self.size == 1:
             return rows
+        import torch
+        import torch.distributed as dist
+
         counts = torch.zeros(self.size, dtype=torch.int64, device=rows.device)
         counts[self.rank] = len(rows)
         dist.all_reduce(counts)
@@ -82,6 +86,8 @@ class Team:
         """Return the first process's value, once it has one."""
         box: list = [value]
         if self.size > 1:
+            import torch.distributed as dist
+
             dist.broadcast_object_list(box)
         return box[0]
 
@@ -94,6 +100,8 @@ def joined(device: str) -> Iterator[Team]:
 
     On the CPU they speak by gloo, on GPUs by NCCL, where ``cuda`` is each process's own.
     """
+    import torch.distributed as dist
+
     if dist.is_initialized():
         yield Team(dist.get_rank(), dist.get_world_size())
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sst_mergekit.cli import main
+from sst_mergekit.cli import COMMANDS, main
 
 
 def script(shell: str) -> str:
@@ -64,3 +64,18 @@ def test_scripts_of_the_other_shells(shell: str, sign: str) -> None:
 
 def test_an_unknown_shell_is_a_usage_error() -> None:
     assert CliRunner().invoke(main, ["completion", "tcsh"]).exit_code == 2
+
+
+def test_no_command_needs_torch_to_be_completed_or_explained() -> None:
+    modules = sorted({module for module, _ in COMMANDS.values()})
+    code = f"import importlib, sys\nfor name in {modules}:\n    importlib.import_module(name)\n"
+    code += "print(sorted({'torch', 'transformers', 'mergekit', 'lm_eval', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_kinds_that_fisher_offers_are_all_there_are() -> None:
+    from sst_mergekit.statistics.kinds import KINDS
+    from sst_mergekit.statistics.settings import KIND_NAMES
+
+    assert list(KINDS) == list(KIND_NAMES)

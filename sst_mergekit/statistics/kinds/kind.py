@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -14,6 +13,7 @@ from sst_mergekit.core import moments
 from sst_mergekit.core.geometry import FACTORS
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.settings import Form
 from sst_mergekit.statistics.team import Team
 
 
@@ -47,23 +47,6 @@ class Axes:
         sizes = self.left.shape[1], self.right.shape[1]
         core = None if self.core is None else self.core.view(sizes).T.flatten()
         return Axes(self.right, self.left, core)
-
-
-@dataclass(frozen=True)
-class Form:
-    """How a kind is measured.
-
-    Attributes:
-        reduced: Kronecker factors of each sequence's mean input and summed gradient (K-FAC reduce).
-        centred: the diagonal of the gradients' covariance, not of their second moment.
-        gradient: the mean gradient as well, for the first-order term of score ``gain``.
-        axes: layer -> coordinates, for the kinds that need them; layers without are left out.
-    """
-
-    reduced: bool = False
-    centred: bool = False
-    gradient: bool = False
-    axes: Mapping[str, Axes] | None = None
 
 
 class Kind(ABC):

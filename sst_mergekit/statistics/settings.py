@@ -1,0 +1,77 @@
+"""What a measurement is asked for: model, kind, form, options. No torch, so that the command is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sst_mergekit.statistics.team import Team
+
+if TYPE_CHECKING:
+    from sst_mergekit.statistics.kinds.kind import Axes
+
+KIND_NAMES = ("kronecker", "activation", "diagonal", "ekfac", "subspace")  # of statistics/kinds/
+LABELS = ("given", "sampled")
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A causal language model: Hub id (``id@revision``) or path, and perhaps a LoRA adapter on it.
+
+    Attributes:
+        device: where it is, or where inputs go.
+        device_map: how transformers spreads it over several devices; None: all of it is on `device`.
+        attention: transformers' ``attn_implementation``; None for its own choice.
+    """
+
+    model: str
+    adapter: str | None = None
+    dtype: str = "float32"
+    device: str = "cpu"
+    trust_remote_code: bool = False
+    device_map: str | None = None
+    attention: str | None = None
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a kind is measured.
+
+    Attributes:
+        reduced: Kronecker factors of each sequence's mean input and summed gradient (K-FAC reduce).
+        centred: the diagonal of the gradients' covariance, not of their second moment.
+        gradient: the mean gradient as well, for the first-order term of score ``gain``.
+        axes: layer -> coordinates, for the kinds that need them; layers without are left out.
+    """
+
+    reduced: bool = False
+    centred: bool = False
+    gradient: bool = False
+    axes: Mapping[str, Axes] | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How statistics are collected.
+
+    Attributes:
+        kind: name of the statistics.
+        form: how that kind is measured.
+        labels: ``given`` (the data's responses) or ``sampled`` (drawn from the model: the true Fisher).
+        batch_size: sequences a pass; halved when memory runs out.
+        seed: for sampled labels.
+        device: where the model is.
+        progress: show a bar.
+        team: the processes that measure together, each a share of the sequences.
+    """
+
+    kind: str = "kronecker"
+    form: Form = Form()  # noqa: RUF009 (frozen)
+    labels: str = "given"
+    batch_size: int = 8
+    seed: int = 0
+    device: str = "cpu"
+    progress: bool = True
+    team: Team = Team()  # noqa: RUF009 (frozen)
