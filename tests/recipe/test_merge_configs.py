@@ -30,7 +30,7 @@ ROOT = recipes_path()
 ALL = sorted(
     name
     for name in (str(path.relative_to(ROOT)) for path in ROOT.rglob("*.yml"))
-    if not name.startswith("experiments/")  # not recipes: tests/experiments
+    if not name.startswith(("experiments/", "neighbours/"))  # not recipes: tests of these names
 )
 OF_REFIT = [name for name in ALL if name.startswith("refit/")]
 RECIPES = [name for name in ALL if not name.startswith(("rivals/", "refit/"))]
