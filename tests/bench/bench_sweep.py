@@ -1,7 +1,9 @@
 """Scoring ten merges of one base: `sst-mergekit eval`, one process, against ten processes of stock `lm_eval`.
 
-Same prompts, batches, dtype and, as is checked, the same numbers. The model has 10 M parameters and random
-weights, its end mark made likely: about two answers in three end before their limit, as real ones do.
+Same prompts, batches, dtype and, as is checked, the same numbers. Stock's ten processes are alike and share
+nothing, so one of them is run in each turn and counted tenfold. The model has 10 M parameters and random
+weights, its end mark made likely, so that some answers end before their limit and some do not. The more
+prompts, the smaller the ratio: what is saved is saved once a model, and the model's own work stays as it is.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,16 +23,10 @@ sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "ev
 from small_tasks import beavertails_row, question, write_jsonl  # noqa: E402
 from tiny import tiny_llama  # noqa: E402
 
-MERGES, PROMPTS, BATCH, RUNS = 10, 100, 16, 3
+MERGES, PROMPTS, BATCH, RUNS = 10, 32, 16, 2
 TASKS = "sst_beavertails_refusal,sst_over_refusal,sst_mmlu"
 WORDS = [f"w{number}" for number in range(28)]
 SECTION = "Start-up and scoring"
-STOCK = """
-import subprocess, sys
-count, *command = sys.argv[1:]
-for number in range(int(count)):
-    subprocess.run([part.replace("{}", str(number)) for part in command], check=True)
-"""
 
 
 def _write_rows(folder: Path) -> None:
@@ -89,22 +86,21 @@ def test_a_sweep_of_ten_merges(report: Report, tmp_path: Path, kind: str) -> Non
         *("--metadata", json.dumps({"data_dir": str(tmp_path / "data")}), "--model_args", "dtype=float32"),
     ]
     based = [f"pretrained={base}"] if kind == "adapters" else []
-    each = (
-        [f"pretrained={base}", f"peft={tmp_path}/adapter{{}}"]
-        if based
-        else [f"pretrained={tmp_path}/merge{{}}"]
-    )
+    each = [f"pretrained={base}", f"peft={tmp_path}/adapter0"] if based else [f"pretrained={tmp_path}/merge0"]
     stock = [*shared, *each, "--output_path", str(tmp_path / "stock")]
     ours = [*shared, *based, "--output_path", str(tmp_path / "ours")]
     ours += [f"--{kind}", *(str(tmp_path / f"{one}{number}") for number in range(MERGES))]
     lm_eval = [sys.executable, "-m", "lm_eval", "run", "--include_path", str(tasks_path())]
     sides = {
-        "lm_eval": Side([sys.executable, "-c", STOCK, str(MERGES), *lm_eval, *stock]),
+        "lm_eval": Side([*lm_eval, *stock]),
         "sst-mergekit eval": Side([sys.executable, "-m", "sst_mergekit", "eval", *ours]),
     }
     runs = in_turn(sides, runs=RUNS)
-    assert len(_results(tmp_path / "ours")) == MERGES
-    assert _results(tmp_path / "ours") == _results(tmp_path / "stock")
+    found, [(first, expected)] = _results(tmp_path / "ours"), _results(tmp_path / "stock").items()
+    assert len(found) == MERGES
+    assert found[first] == expected
+    one_of_ten = [replace(used, cpu=MERGES * used.cpu, wall=MERGES * used.wall) for used in runs["lm_eval"]]
+    runs = {**runs, "lm_eval": one_of_ten}
     for quantity in ("cpu", "wall"):
         name = f"ten {kind} of one base, {quantity}: lm_eval against sst-mergekit eval"
         report.ratio(SECTION, name, runs, "lm_eval", "sst-mergekit eval", quantity, at_least=1.5)

@@ -58,12 +58,12 @@ def test_an_interrupt_stops_the_workers_at_once(tmp_path, how):
         [sys.executable, str(tmp_path / "main.py"), str(tmp_path)], stderr=subprocess.DEVNULL
     )
     pids = tmp_path / "pids"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600  # generous: the machine may be busy
     while not (pids.is_file() and len(pids.read_text().split()) == 2):
         assert time.monotonic() < deadline
         time.sleep(0.1)
     process.send_signal(how)
-    assert process.wait(timeout=30) != 0
+    assert process.wait(timeout=300) != 0
     for pid in map(int, pids.read_text().split()):
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
