@@ -76,6 +76,7 @@ def test_undefined_figures_are_dashes_with_their_reason(tmp_path):
     assert f"{shown}no prompt of this group" in html
     assert '<span class="big">–</span>' in html
     assert "| – (20 experts were not merged) | undefined |" in markdown
+    assert "| – (no safety gain above noise (0.000 <= " in markdown
     empty = part["categories"]["cells"][0][0]
     assert (empty["value"], empty["n"], empty["reason"]) == (None, 0, "no prompt of this group")
 
@@ -91,20 +92,25 @@ def test_one_seed_has_no_test_and_says_so(tmp_path):
     assert sst["tax"]["low"] is None
 
 
-def test_differences_are_ours_less_theirs_and_ties_are_not_won(out):
-    body = find(out)[0].bodies["exp3"]
-    pairs = ours(differences(body))
-    assert {pair.against for pair in pairs} == {"Task-Arithmetic", "TIES-Merging", "DARE", "AlignGuard-LoRA"}
-    assert all(pair.difference.value == 0 and pair.won == 0 for pair in pairs)
-    for row in body["results"]:
-        if row["method"] == "SST-Merge":
-            row["safety_score"] += 0.05
-    for pair in body["statistics"]["pairs"]:  # as it is written: the earlier method is the other
-        if pair["metric"] == "safety_score" and "SST-Merge" in (pair["method"], pair["against"]):
-            turned = pair["against"] == "SST-Merge"
-            pair["mean"] = -0.05 if turned else 0.05
-    [pair] = [one for one in ours(differences(body)) if (one.metric, one.against) == ("safety", "DARE")]
-    assert (pair.difference.value, pair.won, pair.pairs) == (0.05, 2, 2)
+def test_differences_are_ours_less_theirs_whichever_is_named_first(tmp_path):
+    body = find(make(tmp_path / "out", sst=(0.95, 0.7)))[0].bodies["exp3"]
+    before = ours(differences(body))
+    [pair] = [one for one in before if (one.metric, one.against) == ("safety", "DARE")]
+    assert (pair.won, pair.pairs) == (2, 2)
+    assert pair.difference.value == pytest.approx(0.05)
+    assert {one.against for one in before} == {"Task-Arithmetic", "TIES-Merging", "DARE", "AlignGuard-LoRA"}
+    assert len(before) == 4 * 4
+    for one in body["statistics"]["pairs"]:
+        one["method"], one["against"] = one["against"], one["method"]
+        for key in ("mean", "cohens_d"):
+            one[key] = None if one[key] is None else -one[key]
+        one["won"] = 0
+    assert ours(differences(body)) == before
+
+
+def test_ties_are_not_won(out):
+    found = ours(differences(find(out)[0].bodies["exp3"]))
+    assert all(pair.difference.value == 0 and pair.won == 0 for pair in found)
 
 
 def test_the_last_manifest_of_the_results_is_shown(out):
