@@ -31,6 +31,16 @@ ALLOWED = {
         "refit",
         "demo",
     },
+    "sweeping": {
+        "core",
+        "statistics",
+        "recipe",
+        "plugin",
+        "evaluation",
+        "comparison",
+        "demo",
+        "experiments",
+    },
     "adapters": {"core", "statistics", "recipe", "plugin"},
     "merging": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
@@ -51,6 +61,7 @@ ALLOWED = {
         "demo",
         "sharing",
         "experiments",
+        "sweeping",
     },
 }
 SHARED = {"errors", "files", "hub", "hub_faults", "resources"}

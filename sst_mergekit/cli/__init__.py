@@ -42,6 +42,10 @@ COMMANDS = {
         "Safety tax, interference of many tasks, comparison with baselines.",
     ),
     "report": ("sst_mergekit.cli.report", "Make the report of experiments again from their results."),
+    "sweep": (
+        "sst_mergekit.cli.sweep",
+        "Search a recipe's parameters for the front of safety and utility.",
+    ),
     "train-lora": ("sst_mergekit.cli.train_lora", "Train a LoRA expert on conversations."),
     "data": ("sst_mergekit.cli.data", "Download BeaverTails, MMLU and HumanEval, and split them."),
     "completion": ("sst_mergekit.cli.completion", "Print the completion script of bash, zsh or fish."),

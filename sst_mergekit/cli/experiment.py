@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     default=None,
     help="Include prompts and answers in the report.  [default: those of the tiny world alone]",
 )
+@click.option("--ray", metavar="auto|ADDRESS", help="Make the units on a Ray cluster, one slot each.")
 @click.option("--plan", "only_plan", is_flag=True, help="Print what would be done, and do nothing.")
 def command(
     config_path: Path | None,
@@ -70,6 +71,7 @@ def command(
     examples: bool | None,
     batch_size: int | None,
     confirmed: bool,
+    ray: str | None,
     only_plan: bool,
 ) -> None:
     """Train, measure, merge and score as the configuration says; write the results as JSON, and a report.
@@ -104,6 +106,7 @@ def command(
         command=shlex.join(["sst-mergekit", "experiment", *words]),
         examples=examples,
         confirmed=confirmed,
+        ray=ray,
     )
     if only_plan:
         lines = list(plan(request))

@@ -15,18 +15,20 @@ from sst_mergekit.errors import SstError
 
 
 class Pool:
-    """A pool of ``workers`` fresh processes with one thread each; use it as a context manager.
+    """A pool of ``workers`` fresh processes, each with a few threads; use it as a context manager.
 
     What the workers print goes to the file ``log``; their exceptions come back to the caller. When
     the block ends by an exception (an interrupt, say) the workers are stopped at once; when this process is
     killed they end too.
     """
 
-    def __init__(self, workers: int, log: Path, progress: bool = True) -> None:
+    def __init__(
+        self, workers: int, log: Path, progress: bool = True, threads: int = 1, offline: bool = True
+    ) -> None:
         self.progress = progress
         context = multiprocessing.get_context("spawn")
         self._executor = ProcessPoolExecutor(
-            workers, mp_context=context, initializer=_quiet_and_single, initargs=(str(log),)
+            workers, mp_context=context, initializer=_start, initargs=(str(log), threads, offline)
         )
 
     def __enter__(self) -> Pool:
@@ -59,19 +61,24 @@ class Pool:
         return [future.result() for future in futures]
 
 
-def _quiet_and_single(log: str) -> None:
-    """Set up a worker: one thread, no Hub, its bars and warnings into the log; it ends with its parent."""
+def _start(log: str, threads: int, offline: bool) -> None:
+    """Set up a worker of this machine, which ends with its parent."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    settle(log, threads, offline)
+
+
+def settle(log: str, threads: int = 1, offline: bool = True) -> None:
+    """Set up a worker: its threads, no Hub if it is to be offline, its bars and warnings into the log."""
     with open(log, "a", encoding="utf-8") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"):
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE") if offline else ():
         os.environ[name] = "1"
     import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
 
 
 def _end_with_parent() -> None:

@@ -32,6 +32,7 @@ class Request:
         command: as it can be given again.
         examples: whether the report has prompts and answers; None: those of the tiny world alone.
         confirmed: whether programs that Hub models write may be run, in the sandbox.
+        ray: address of a Ray cluster that does the work, or None.
     """
 
     config: Config
@@ -44,6 +45,7 @@ class Request:
     command: str
     examples: bool | None = None
     confirmed: bool = False
+    ray: str | None = None
 
     @property
     def store(self) -> Path:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.demo.pool import Pool
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments import baselines, interference, picture, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
+from sst_mergekit.experiments.cluster import workers
 from sst_mergekit.experiments.comparing import compared
 from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.manifest import manifest
@@ -46,7 +46,7 @@ def run(request: Request, progress: bool = True) -> dict[Path, Body]:
     check(request)
     request.out.mkdir(parents=True, exist_ok=True)
     written: dict[Path, Body] = {}
-    with Pool(request.workers, request.out / "log.txt", progress) as pool:
+    with workers(request.ray, request.workers, request.out / "log.txt", progress) as pool:
         runner = Runner(Store(request.store), pool)
         for model in request.models:
             for experiment in request.experiments:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
-from sst_mergekit.demo.pool import Pool
 from sst_mergekit.experiments.store import Store
 from sst_mergekit.experiments.unit import Unit, with_parents
 
@@ -29,12 +29,20 @@ class Done:
     seconds: float
 
 
+class Workers(Protocol):
+    """What makes units: processes of this machine, or of a cluster."""
+
+    def map(self, label: str, function: Callable[..., Any], jobs: Sequence[tuple]) -> list[Any]:
+        """Return ``function(*job)`` for each job, in order."""
+        ...
+
+
 @dataclass
 class Runner:
     """Makes units in the workers of `pool`, keeps them in `store`, and counts what was done."""
 
     store: Store
-    pool: Pool
+    pool: Workers
     phases: list[Done] = field(default_factory=list)
 
     def make(self, label: str, units: Sequence[Unit]) -> list[Path]:

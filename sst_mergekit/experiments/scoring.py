@@ -18,7 +18,7 @@ from sst_mergekit.files import write_text
 from sst_mergekit.resources import tasks_path
 
 Table = dict[str, dict[str, Score]]
-TABLE, RECIPE = "table.json", "recipe.yml"
+TABLE, RECIPE, FOLDED = "table.json", "recipe.yml", "folded"
 _PLACE = re.compile(r"unit:/([\w./-]+)")
 
 
@@ -55,13 +55,8 @@ def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> 
         parents: what they name, ``data``, and a folded adapter for each pair in the recipe.
         out: gets ``table.json``, ``answers.json``, and ``recipe.yml`` of a merge.
     """
-    from sst_mergekit.evaluation.harness import summary
-
     results = results_of_candidate(inputs, parents, out)
-    table = {
-        task: {name: asdict(value) for name, value in row.items()} for task, row in summary(results).items()
-    }
-    write_text(out / TABLE, json.dumps(table, indent=1) + "\n")
+    write_table(results, out)
     write_answers(results["samples"], inputs["answers"], out)
 
 
@@ -78,7 +73,7 @@ def results_of_candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path],
         else:
             settings = {key: inputs[key] for key in ("batch_size", "max_length", "samples")}
             results = results_of(model, split, adapter, tuple(inputs["tasks"]), **settings)
-    shutil.rmtree(out / "folded", ignore_errors=True)
+    shutil.rmtree(out / FOLDED, ignore_errors=True)
     return results
 
 
@@ -89,13 +84,27 @@ def candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path)
         return Expert("expert", parents[inputs["model"]], parents[adapter] if adapter else None)
     text = _PLACE.sub(lambda found: str(parents[found[1]]), json.dumps(inputs["recipe"]))
     write_recipe(out / RECIPE, json.loads(text))
-    folded = out / "folded"
-    folded.mkdir()
+    return Merge("merged", out / RECIPE, out, link_folded(parents, out / FOLDED), inputs["seed"])
+
+
+def link_folded(parents: Mapping[str, Path], folder: Path) -> Path:
+    """Return ``folder``, new and with a link to every model of the parents that are folded adapters."""
+    folder.mkdir()
     for role, path in parents.items():
         if role.startswith("folded "):
             for model in path.iterdir():
-                (folded / model.name).symlink_to(model)
-    return Merge("merged", out / RECIPE, out, folded, inputs["seed"])
+                (folder / model.name).symlink_to(model)
+    return folder
+
+
+def write_table(results: Mapping[str, Any], out: Path) -> None:
+    """Write lm-eval's table of results into a result's folder."""
+    from sst_mergekit.evaluation.harness import summary
+
+    table = {
+        task: {name: asdict(value) for name, value in row.items()} for task, row in summary(results).items()
+    }
+    write_text(out / TABLE, json.dumps(table, indent=1) + "\n")
 
 
 def read_table(path: Path) -> Table:

@@ -1,0 +1,1 @@
+"""Searches a recipe's parameters for the front of safety and utility on the development split."""

@@ -1,0 +1,243 @@
+"""A user's own recipe as the subject of a sweep: its parameters, models, and the tasks that score it."""
+
+from __future__ import annotations
+
+import copy
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.demo.candidates import Merge
+from sst_mergekit.demo.merging import fold_adapter, write_recipe
+from sst_mergekit.errors import RecipeError
+from sst_mergekit.experiments.scoring import FOLDED, RECIPE, link_folded, write_table
+from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.files import sha256
+from sst_mergekit.sweeping.space import Parameter, Settings, corners, spelled
+from sst_mergekit.sweeping.subject import Subject
+
+PLACES = frozenset({"model", "base_model", "fisher"})  # keys whose values are models and statistics
+_STEP = re.compile(r"([\w-]+)|\[(\d+)\]")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How merges are scored.
+
+    Attributes:
+        tasks: names of lm-eval tasks and groups of this package.
+        data_dir: the folder of the development split, absolute; None for the Hub.
+        samples: prompts a task at most (None: all).
+        batch_size, device, dtype: of the merged model (device None: a GPU where there is one).
+        chat_template: whether the tokenizer's is applied.
+        unsafe_code: whether programs that the model writes may be run.
+        seed: of methods with random numbers.
+    """
+
+    tasks: tuple[str, ...]
+    data_dir: str | None
+    samples: int | None
+    batch_size: int
+    device: str | None
+    dtype: str
+    chat_template: bool
+    unsafe_code: bool
+    seed: int
+
+
+def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Scoring) -> Subject:
+    """Return a recipe as a subject.
+
+    Raises:
+        RecipeError: the recipe cannot be merged as it is, or at an end of a parameter's values.
+    """
+    from sst_mergekit import __version__
+    from sst_mergekit.experiments.manifest import tree_hash
+
+    body = absolute(read(path))
+    models = {place: _fingerprint(place) for place in sorted(set(_places(body)))}
+    about = {
+        "recipe": body,
+        "models": models,
+        "scoring": asdict(scoring),
+        "data": tree_hash(Path(scoring.data_dir)) if scoring.data_dir else None,
+        "version": __version__,
+    }
+    folds = {
+        f"folded {reference}": Unit("fold", reference, fold, {"reference": reference, "models": models})
+        for reference in sorted(_adapted(body))
+    }
+
+    def unit(settings: Settings) -> Unit:
+        inputs = about | {"recipe": with_settings(path, body, settings)}
+        return Unit("score", f"{path.stem}, {spelled(settings)}", score, inputs, folds)
+
+    return Subject(path.stem, space, unit, about)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return a recipe as written.
+
+    Raises:
+        RecipeError: it cannot be read.
+    """
+    from sst_mergekit.recipe.parse import load_recipe
+
+    return copy.deepcopy(dict(load_recipe(path).raw))
+
+
+def parameters_of(path: Path) -> frozenset[str]:
+    """Return the names of the parameters that a recipe's method shares among its models, and all its places.
+
+    Raises:
+        RecipeError: the recipe cannot be read.
+    """
+    from mergekit.merge_methods.base import ParameterScope
+
+    from sst_mergekit.recipe.parse import load_recipe
+
+    recipe = load_recipe(path)
+    specs = recipe.method.spec.parameters if recipe.method else ()
+    shared = {spec.name for spec in specs if spec.scope is ParameterScope.SHARED}
+    return frozenset(shared | {key for key, _ in _leaves(recipe.raw)})
+
+
+def check(path: Path, space: Sequence[Parameter], folder: Path) -> None:
+    """Check the recipe with the first and with the last values of all parameters.
+
+    Args:
+        path: the recipe.
+        space: the parameters.
+        folder: for the recipes that are checked.
+
+    Raises:
+        RecipeError: it has a fault.
+    """
+    from sst_mergekit.recipe.check import check_recipe
+
+    for settings in corners(space):
+        written = folder / path.name
+        write_recipe(written, with_settings(path, read(path), settings))
+        faults = [fault for fault in check_recipe(written) if not fault.warning]
+        if faults:
+            where = f" with {spelled(settings)}" if settings else ""
+            raise RecipeError(f"{path}{where}: {faults[0]}")
+
+
+def with_settings(path: Path, recipe: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Return a copy of a recipe with the settings in it.
+
+    A plain name is a shared parameter (``strength``: ``parameters.strength``); else it is a place in the
+    recipe (``models[1].parameters.weight``), which must be there.
+
+    Raises:
+        RecipeError: there is no such place.
+    """
+    body = copy.deepcopy(dict(recipe))
+    for name, value in settings.items():
+        if name.isidentifier():
+            shared = body.get("parameters") or {}
+            body["parameters"] = {**shared, name: value}
+            continue
+        steps = [int(index) if index else key for key, index in _STEP.findall(name)]
+        at: Any = body
+        try:
+            for step in steps[:-1]:
+                at = at[step]
+            at[steps[-1]]  # noqa: B018  (it must be there)
+            at[steps[-1]] = value
+        except (KeyError, IndexError, TypeError):
+            raise RecipeError(f"{path}: has no {name}; write the parameter there first") from None
+    return body
+
+
+def absolute(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Return the recipe with the local models and statistics by absolute paths, for workers elsewhere."""
+
+    def spell(value: str) -> str:
+        parts = value.split("+")
+        return "+".join(str(Path(p).absolute()) if Path(p).exists() else p for p in parts)
+
+    def walk(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {name: walk(each, str(name)) for name, each in value.items()}
+        if isinstance(value, list):
+            return [walk(each) for each in value]
+        return spell(value) if key in PLACES and isinstance(value, str) else value
+
+    return walk(recipe)
+
+
+def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
+    """Merge a recipe by mergekit, write the table of its scores, and delete the merge."""
+    from sst_mergekit.demo.merging import quiet_libraries
+
+    quiet_libraries()
+    out.mkdir()
+    how = Scoring(**{**inputs["scoring"], "tasks": tuple(inputs["scoring"]["tasks"])})
+    write_recipe(out / RECIPE, inputs["recipe"])
+    folded = link_folded(parents, out / FOLDED)
+    with Merge("merged", out / RECIPE, out, folded, how.seed).checkpoint() as (model, _):
+        write_table(_results(model, how), out)
+    shutil.rmtree(folded)
+
+
+def fold(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
+    """Fold an adapter into its base as mergekit's cache wants it."""
+    fold_adapter(inputs["reference"], out)
+
+
+def _results(model: Path, how: Scoring) -> dict[str, Any]:
+    from lm_eval.models.huggingface import HFLM
+
+    from sst_mergekit.evaluation.harness import load_tasks
+    from sst_mergekit.evaluation.harness import score as evaluate
+    from sst_mergekit.statistics.loading import default_device
+
+    metadata = {} if how.samples is None else {"samples": how.samples}
+    tasks = load_tasks(list(how.tasks), data_dir=how.data_dir, metadata=metadata)
+    device = how.device or default_device()
+    lm = HFLM(pretrained=str(model), device=device, dtype=how.dtype, batch_size=how.batch_size)
+    return evaluate(lm, tasks, confirm_run_unsafe_code=how.unsafe_code, apply_chat_template=how.chat_template)
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (place, value) of everything in a recipe that is neither a mapping nor a list."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from _leaves(each, f"{key}.{name}" if key else str(name))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _leaves(each, f"{key}[{index}]")
+    else:
+        yield key, value
+
+
+def _named(recipe: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in _leaves(recipe):
+        if key.rpartition(".")[2] in PLACES and isinstance(value, str):
+            yield value
+
+
+def _places(recipe: Mapping[str, Any]) -> Iterator[str]:
+    for value in _named(recipe):
+        yield from value.split("+")
+
+
+def _adapted(recipe: Mapping[str, Any]) -> set[str]:
+    return {value for value in _named(recipe) if "+" in value}
+
+
+def _fingerprint(place: str) -> str | None:
+    """Return what a model, an adapter or statistics are known by; None where they are not on this machine."""
+    from sst_mergekit.statistics.fingerprint import local_directory, weights_fingerprint
+    from sst_mergekit.statistics.loading import split_revision
+
+    folder = local_directory(*split_revision(place))
+    if folder is None:
+        return None
+    manifest = folder / "manifest.json"
+    return sha256(manifest) if manifest.is_file() else weights_fingerprint(folder)

@@ -1,0 +1,89 @@
+"""What a sweep found: fronts as JSON, as a table and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.evaluation.tradeoff import hypervolume, pareto
+from sst_mergekit.sweeping.ledger import Row
+from sst_mergekit.sweeping.space import spelled
+from sst_mergekit.sweeping.subject import Objectives
+
+Body = dict[str, Any]
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#999999")
+
+
+def report(found: Mapping[str, Sequence[Row]], objectives: Objectives, about: Body) -> Body:
+    """Return the JSON of a sweep.
+
+    ``.front`` holds the settings of all subjects that no other beats in both safety and utility,
+    ``.subjects.<name>`` each one's own front, hypervolume and all that was tried.
+    """
+    points = [_point(name, row) for name, rows in found.items() for row in rows]
+    subjects = {}
+    for name in found:
+        own = [point for point in points if point["subject"] == name]
+        area = hypervolume((point["safety"]["value"], point["utility"]["value"]) for point in own)
+        subjects[name] = {"tried": len(own), "hypervolume": area, "front": front(own), "points": own}
+    metrics = {"safety": list(objectives.safety), "utility": list(objectives.utility)}
+    return {"front": front(points), "subjects": subjects, "metrics": metrics, **about}
+
+
+def _point(name: str, row: Row) -> Body:
+    if row.safety is None or row.utility is None:
+        raise ValueError(f"{name}: {spelled(row.settings)} has no scores")
+    rates = {"safety": asdict(row.safety), "utility": asdict(row.utility)}
+    return {"subject": name, "settings": row.settings, **rates}
+
+
+def front(points: Sequence[Body]) -> list[Body]:
+    """Return the points on the front, by rising safety; of equal ones the first."""
+    places = {(point["safety"]["value"], point["utility"]["value"]): point for point in reversed(points)}
+    return [places[place] for place in pareto(places)]
+
+
+def table(body: Body) -> str:
+    """Return the front for people."""
+    lines = ["| safety | utility | of | settings |", "|---|---|---|---|"]
+    for point in body["front"]:
+        safety, utility = (_shown(point[name]) for name in ("safety", "utility"))
+        lines.append(f"| {safety} | {utility} | {point['subject']} | {spelled(point['settings'])} |")
+    for name, one in body["subjects"].items():
+        lines.append(f"{name}: {one['tried']} settings, hypervolume {one['hypervolume']:.3f}")
+    return "\n".join(lines)
+
+
+def _shown(rate: Body) -> str:
+    error = "" if rate["stderr"] is None else f" ± {1.96 * rate['stderr']:.3f}"
+    return f"{rate['value']:.3f}{error}"
+
+
+def draw(body: Body, path: Path) -> None:
+    """Write a PNG: all settings as dots, each subject's front as a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7.5, 5.5))
+    for number, (name, one) in enumerate(body["subjects"].items()):
+        colour = COLOURS[number % len(COLOURS)]
+        xs, ys = _xy(one["points"])
+        axis.plot(xs, ys, "o", ms=4, mfc="none", mec=colour, alpha=0.55)
+        xs, ys = _xy(one["front"])
+        axis.plot(xs, ys, "o-", ms=6, color=colour, drawstyle="steps-pre", label=f"{name} ({one['tried']})")
+    axis.set_xlabel("safety: " + " + ".join(body["metrics"]["safety"]))
+    axis.set_ylabel("utility: " + "\n+ ".join(body["metrics"]["utility"]))
+    axis.set_title("Front of safety and utility on the development split")
+    axis.grid(alpha=0.25)
+    axis.legend(frameon=False, fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path, dpi=150, format="png")
+    plt.close(figure)
+
+
+def _xy(points: Sequence[Body]) -> tuple[list[float], list[float]]:
+    return [point["safety"]["value"] for point in points], [point["utility"]["value"] for point in points]

@@ -1,0 +1,88 @@
+"""The methods of the embedded tiny world as subjects of a sweep, on the units of the experiments."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from sst_mergekit.demo.family import EVERY
+from sst_mergekit.demo.methods import Method
+from sst_mergekit.errors import SstError
+from sst_mergekit.experiments import tiny
+from sst_mergekit.experiments.config import ModelOptions
+from sst_mergekit.experiments.names import methods
+from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.experiments.world import SYMBOLIC, World
+from sst_mergekit.sweeping.space import Parameter, Settings
+from sst_mergekit.sweeping.subject import Subject, shared_out
+
+COUNT = 8  # strengths of a grid, where the command names none
+BUDGET = 8  # of the world's size, which a sweep does not use
+
+
+def world_methods(
+    model: ModelOptions,
+    mode: str,
+    names: Sequence[str],
+    seed: int,
+    parameters: Sequence[Parameter],
+    grid: bool,
+) -> list[Subject]:
+    """Return each method as a subject, scored on the development split of one seed.
+
+    A parameter that the command does not name has the values of the demo.
+
+    Args:
+        model: the tiny world, as the configuration has it.
+        mode: its size.
+        names: of the methods.
+        seed: of the world.
+        parameters: of the command.
+        grid: whether strengths are to be listed.
+
+    Raises:
+        SstError: an unknown method, or a parameter that none of them has.
+    """
+    chosen = [_method(name) for name in methods(names, "--methods")]
+    world = tiny.worlds(model, mode, tuple(m.name for m in chosen), BUDGET, range(seed, seed + 1))[0]
+    given = shared_out(parameters, [(method.name, _takes(method)) for method in chosen])
+    return [
+        _subject(world, method, _space(method, own, grid)) for method, own in zip(chosen, given, strict=True)
+    ]
+
+
+def _method(name: str) -> Method:
+    found = next((method for method in EVERY if method.name == name), None)
+    if found is None:
+        raise SstError(f"--methods: {name} is not a merge; leave it out")
+    return found
+
+
+def _takes(method: Method) -> frozenset[str]:
+    """Return the names of a method's parameters: those of the demo, and all of SST's."""
+    second = {method.second[0]: method.second[1][0]} if method.second else {}
+    recipe = method.recipe(SYMBOLIC, {"strength": 1.0, **second})
+    names = {"strength", *second}
+    if recipe["merge_method"] == "sst":
+        from sst_mergekit.plugin.method import sst
+
+        names |= {parameter.name for parameter in sst.spec.shared_parameters}
+    return frozenset(names)
+
+
+def _space(method: Method, given: tuple[Parameter, ...], grid: bool) -> tuple[Parameter, ...]:
+    low, high = method.strengths
+    steps = tuple(round(low + (high - low) * i / (COUNT - 1), 4) for i in range(COUNT)) if grid else ()
+    known = [Parameter("strength", steps, low, high)]
+    if method.second:
+        known.append(Parameter(method.second[0], method.second[1]))
+    named = {parameter.name for parameter in given}
+    return (*(parameter for parameter in known if parameter.name not in named), *given)
+
+
+def _subject(world: World, method: Method, space: tuple[Parameter, ...]) -> Subject:
+    def unit(settings: Settings) -> Unit:
+        return world.score(world.merge(method, settings).candidate, "dev")
+
+    about = {"world": dataclasses.asdict(world.size), "seed": world.seed, "batch_size": world.batch_size}
+    return Subject(f"{method.name}, seed {world.seed}", space, unit, about)
