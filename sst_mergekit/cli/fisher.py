@@ -11,7 +11,8 @@ from sst_mergekit.cli import output
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
-from sst_mergekit.statistics.settings import DTYPES, KIND_NAMES, LABELS, Form, ModelSpec, Options
+from sst_mergekit.statistics.settings import DTYPES, KIND_NAMES, LABELS, STORED, Form, ModelSpec, Options
+from sst_mergekit.statistics.sizes import size_of
 from sst_mergekit.statistics.team import joined
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ positive = click.IntRange(min=1)
 @click.option("--batch-size", type=positive, default=Options.batch_size, show_default=True)
 @click.option("--dtype", type=click.Choice(DTYPES), default=ModelSpec.dtype, show_default=True)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
+@click.option("--factor-rank", type=positive, help="Keep this many eigenpairs of a factor, and the trace.")
+@click.option("--store-dtype", type=click.Choice(STORED), default=STORED[0], show_default=True)
+@click.option("--max-memory", help="Bound on memory, such as 8GB: layers in groups, a pass for each.")
 @click.option("--labels", type=click.Choice(LABELS), default=Options.labels, show_default=True)
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--chat-template/--no-chat-template", default=None, help="[default: if the tokenizer has one]")
@@ -73,6 +77,9 @@ def command(
     batch_size: int,
     dtype: str,
     device: str | None,
+    factor_rank: int | None,
+    store_dtype: str,
+    max_memory: str | None,
     labels: str,
     seed: int,
     chat_template: bool | None,
@@ -84,24 +91,28 @@ def command(
     Measure harm on the safety expert with its own training mix, and benign skill on the utility
     expert; name both directories in the recipe. Several processes or GPUs share the samples:
     accelerate launch --multi_gpu --num_processes 4 -m sst_mergekit fisher ... --json prints {out, kind,
-    layers, sequences, tokens, skipped: {layer: why}}.
+    layers, sequences, tokens, batch_size, passes, max_memory, skipped: {layer: why}}.
     """
     from sst_mergekit.statistics.estimate import estimate
     from sst_mergekit.statistics.loading import default_device
 
     device = device or default_device()
-    form = Form(reduced, centred, gradient)
+    form = Form(reduced, centred, gradient, factor_rank=factor_rank)
+    bound = size_of(max_memory) if max_memory else None
     with joined(device) as team:
         manifest = estimate(
             ModelSpec(model, adapter, dtype, device, trust_remote_code),
             Source(data, split, config, prompt_field, response_field, messages_field),
             out,
-            Options(kind, form, labels, batch_size, seed, device, team.first and output.progress(), team),
+            Options(
+                kind, form, labels, batch_size, seed, device, team.first and output.progress(), team, bound
+            ),
             samples=samples,
             max_length=max_length,
             chat_template=chat_template,
             axes=_axes(kind, basis, damping, patch, patch_rank),
             force=force,
+            store_dtype=store_dtype,
         )
     if team.first:
         _say(out, kind, manifest)
@@ -111,11 +122,12 @@ def _say(out: Path, kind: str, manifest: Manifest) -> None:
     for name, why in manifest.skipped.items():
         output.note(f"  left out: {name} ({why})")
     found = {"out": out, "kind": kind, "layers": len(manifest.layers)}
-    found |= {name: manifest.data[name] for name in ("sequences", "tokens")}
+    found |= {name: manifest.data[name] for name in ("sequences", "tokens")} | manifest.run
     output.result(
         found | {"skipped": manifest.skipped},
         f"{out}: {kind} statistics of {found['layers']} layers "
-        f"from {found['sequences']} sequences, {found['tokens']} response tokens",
+        f"from {found['sequences']} sequences, {found['tokens']} response tokens, "
+        f"in {found['passes']} passes with batches of {found['batch_size']}",
     )
 
 

@@ -29,6 +29,10 @@ class Sketch:
         self.filled = 0
         self.trace = 0.0
 
+    def empty(self) -> Sketch:
+        """Return one of the same size that has seen nothing."""
+        return Sketch(self.rows.shape[1], len(self.rows) // 2, self.rows.device)
+
     def add(self, rows: Tensor, trace: float | None = None) -> None:
         """Add rows [n, d]; `trace`: what they stand for, where that is more than their squares (a sketch)."""
         squares = rows.to(torch.float32).square().sum(dtype=torch.float64)

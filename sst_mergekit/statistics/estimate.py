@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from sst_mergekit.errors import SstError, StatisticsError
 from sst_mergekit.files import new_directory, refuse_existing
 from sst_mergekit.statistics.axes import AxesSource
@@ -26,7 +28,7 @@ from sst_mergekit.statistics.loading import (
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Conversation, Source, content_hash, prompt_hashes, read_conversations
 from sst_mergekit.statistics.tokens import tokenize
-from sst_mergekit.statistics.writer import write_statistics
+from sst_mergekit.statistics.writer import Nowhere, StatisticsWriter
 
 NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
 
@@ -41,6 +43,7 @@ def estimate(
     chat_template: bool | None = None,
     axes: AxesSource | None = None,
     force: bool = False,
+    store_dtype: str = "float32",
 ) -> Manifest:
     """Measure statistics, write them to ``out`` and return their manifest.
 
@@ -56,6 +59,7 @@ def estimate(
         chat_template: use the tokenizer's template; None: where it has one.
         axes: where kinds ``ekfac`` and ``subspace`` take their coordinates from.
         force: replace ``out``.
+        store_dtype: of what is written; sums are float32.
 
     Raises:
         DataError: the data cannot be read.
@@ -74,10 +78,11 @@ def estimate(
                 f"{spec.model}: its tokenizer has no chat template; give --no-chat-template"
             )
         sequences = [tokenize(c, tokenizer, max_length, templated) for c in conversations]
-        collected = collect(load_model(spec), sequences, options)
+        writer = StatisticsWriter(temporary, getattr(torch, store_dtype)) if temporary else None
+        collected = collect(load_model(spec), sequences, options, writer or Nowhere())
         about = _about(spec, source, conversations, options, collected, max_length, templated)
-        about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None)
-        manifest = write_statistics(temporary, collected, about) if temporary else None
+        about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None, store_dtype)
+        manifest = writer.finish(collected, about) if writer else None
     return options.team.told(manifest)
 
 
@@ -100,6 +105,7 @@ def _with_axes(options: Options, axes: AxesSource | None) -> Options:
         (form.reduced, kind.name == "kronecker", "kronecker"),
         (form.centred, kind.name == "diagonal", "diagonal"),
         (form.gradient, kind.needs_gradients, "any that needs gradients"),
+        (form.factor_rank, kind.name in ("kronecker", "activation"), "kronecker or activation"),
     ):
         if flag and not fits:
             raise SstError(
@@ -112,10 +118,10 @@ def _with_axes(options: Options, axes: AxesSource | None) -> Options:
     return dataclasses.replace(options, form=dataclasses.replace(form, axes=axes.read()))
 
 
-def _form(form: Form, axes: AxesSource | None) -> dict[str, Any]:
+def _form(form: Form, axes: AxesSource | None, store_dtype: str) -> dict[str, Any]:
     """Return the manifest entry: which form was measured, and in which coordinates."""
-    flags = {name: getattr(form, name) for name in ("reduced", "centred", "gradient")}
-    return flags | ({"axes": dict(axes.about)} if axes else {})
+    flags = {name: getattr(form, name) for name in ("reduced", "centred", "gradient", "factor_rank")}
+    return flags | {"store_dtype": store_dtype} | ({"axes": dict(axes.about)} if axes else {})
 
 
 def _about(
@@ -142,5 +148,10 @@ def _about(
         "labels": options.labels,
         "seed": options.seed,
         "dtype": spec.dtype,
+        "run": {
+            "batch_size": collected.batch_size,
+            "passes": collected.passes,
+            "max_memory": options.max_memory,
+        },
         "versions": {name: version(name) for name in ("sst-mergekit", "torch", "transformers", "peft")},
     }

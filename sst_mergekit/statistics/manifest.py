@@ -34,7 +34,7 @@ class LayerRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything known about a directory of statistics."""
+    """Everything known about a directory of statistics; `run`: the batch size, the passes, their bound."""
 
     kind: str
     model: dict[str, Any]
@@ -49,6 +49,7 @@ class Manifest:
     skipped: dict[str, str]
     weight_map: dict[str, str]
     files: dict[str, str]
+    run: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the manifest as indented JSON with a stable order of keys."""
@@ -77,7 +78,10 @@ def read_manifest(directory: Path) -> Manifest:
         found = body.get("format_version")
         raise StatisticsError(f"{path}: format_version {found}, this release reads {VERSION}; measure again")
     try:
-        fields = {field.name: body[field.name] for field in dataclasses.fields(Manifest)}
+        fields = {
+            field.name: body[field.name] for field in dataclasses.fields(Manifest) if field.name != "run"
+        }
+        fields["run"] = body.get("run", {})
         fields["layers"] = {name: _layer(record) for name, record in fields["layers"].items()}
     except (KeyError, TypeError, AttributeError) as error:
         raise StatisticsError(f"{path}: damaged, {error!r}; measure the statistics again") from None

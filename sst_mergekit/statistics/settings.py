@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sst_mergekit.statistics.kinds.kind import Axes
 
 KIND_NAMES = ("kronecker", "activation", "diagonal", "ekfac", "subspace")  # of statistics/kinds/
+STORED = ("float32", "bfloat16")  # what statistics are written as; they are summed in float32
 LABELS = ("given", "sampled")
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -44,12 +45,14 @@ class Form:
         centred: the diagonal of the gradients' covariance, not of their second moment.
         gradient: the mean gradient as well, for the first-order term of score ``gain``.
         axes: layer -> coordinates, for the kinds that need them; layers without are left out.
+        factor_rank: eigenpairs that are kept of a dense factor; None: all of it.
     """
 
     reduced: bool = False
     centred: bool = False
     gradient: bool = False
     axes: Mapping[str, Axes] | None = None
+    factor_rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Options:
         device: where the model is.
         progress: show a bar.
         team: the processes that measure together, each a share of the sequences.
+        max_memory: bytes that the process (on a GPU: its tensors) may take; then layers are measured in
+            groups, one pass over the data each. None: all layers in one pass.
     """
 
     kind: str = "kronecker"
@@ -75,3 +80,4 @@ class Options:
     device: str = "cpu"
     progress: bool = True
     team: Team = Team()  # noqa: RUF009 (frozen)
+    max_memory: int | None = None

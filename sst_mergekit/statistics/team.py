@@ -82,6 +82,15 @@ class Team:
         dist.all_reduce(whole)
         return whole
 
+    def gathered(self, value: T) -> list[T]:
+        """Return the values of all processes, in their order."""
+        box = [value] * self.size
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.all_gather_object(box, value)
+        return box
+
     def told(self, value: T | None) -> T:
         """Return the first process's value, once it has one."""
         box: list = [value]

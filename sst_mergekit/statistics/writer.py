@@ -2,74 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 from sst_mergekit.core.geometry import TRACED, trace
 from sst_mergekit.files import sha256
 from sst_mergekit.statistics.collect import Collected
+from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest
 
 SHARD_BYTES = 4_000_000_000
+ROUNDED = ("input", "output", "diagonal", "corrected", "gradient")
 
 
-def write_statistics(
-    directory: Path, collected: Collected, about: dict, shard_bytes: int = SHARD_BYTES
-) -> Manifest:
-    """Write tensors and manifest into an existing empty directory and return the manifest.
+class Nowhere:
+    """A sink that lets go of everything: of a process that does not write."""
 
-    ``about`` holds the manifest's fields on model, adapter, data, labels, seed, dtype, versions
-    and kind.
+    def add(self, layer: Layer, means: dict[str, Tensor]) -> None:
+        """Take nothing."""
+
+    def flush(self) -> None:
+        """Hold nothing."""
+
+
+class StatisticsWriter:
+    """Writes layers as they are measured into an existing empty directory; `finish` adds the manifest.
+
+    Args:
+        directory: where.
+        dtype: of second moments and gradients; coordinates and scores stay as they are.
+        shard_bytes: a file is written when it would grow beyond this.
     """
-    tensors = {
-        f"{layer}.{name}": tensor
-        for layer, means in collected.means.items()
-        for name, tensor in means.items()
-    }
-    shards = list(_shards(tensors, shard_bytes))
-    weight_map, files = {}, {}
-    for number, names in enumerate(shards, 1):
-        file_name = f"statistics-{number:05d}-of-{len(shards):05d}.safetensors"
-        save_file({n: tensors[n].cpu().contiguous() for n in names}, directory / file_name)
-        weight_map |= dict.fromkeys(names, file_name)
-        files[file_name] = sha256(directory / file_name)
-    manifest = Manifest(
-        layers=_records(collected), skipped=collected.skipped, weight_map=weight_map, files=files, **about
-    )
-    (directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest
 
+    def __init__(
+        self, directory: Path, dtype: torch.dtype = torch.float32, shard_bytes: int = SHARD_BYTES
+    ) -> None:
+        self._directory, self._dtype, self._limit = directory, dtype, shard_bytes
+        self._tensors: dict[str, Tensor] = {}
+        self._shards: list[tuple[Path, list[str]]] = []
+        self._traces: dict[str, dict[str, float | None]] = {}
 
-def _records(collected: Collected) -> dict[str, LayerRecord]:
-    records = {}
-    for layer in collected.layers:
-        owners = dict.fromkeys(collected.means[layer.name], layer.name)
-        owner = collected.input_owner[layer.name]
-        if "input" in collected.means[owner]:
-            owners["input"] = owner
-        records[layer.name] = LayerRecord(
+    def add(self, layer: Layer, means: dict[str, Tensor]) -> None:
+        """Take a layer's means."""
+        stored = {name: each.to(self._dtype) if name in ROUNDED else each for name, each in means.items()}
+        if self._tensors and self.waiting + sum(each.nbytes for each in stored.values()) > self._limit:
+            self.flush()
+        self._tensors |= {f"{layer.name}.{name}": each.cpu().contiguous() for name, each in stored.items()}
+        self._traces[layer.name] = {
+            name: trace(name, each) if name in TRACED else None for name, each in stored.items()
+        }
+
+    @property
+    def waiting(self) -> int:
+        """Return the bytes that are not on the disk yet."""
+        return sum(each.nbytes for each in self._tensors.values())
+
+    def flush(self) -> None:
+        """Write what was taken so far, and hold it no longer."""
+        if not self._tensors:
+            return
+        path = self._directory / f"part-{len(self._shards)}.safetensors"
+        save_file(self._tensors, path)
+        self._shards.append((path, list(self._tensors)))
+        self._tensors = {}
+
+    def finish(self, collected: Collected, about: dict) -> Manifest:
+        """Write what is left and the manifest, and return it.
+
+        Args:
+            collected: what was measured; its means have been taken before.
+            about: the manifest's fields on model, adapter, data, labels, seed, dtype, versions and kind.
+        """
+        self.flush()
+        weight_map, files = {}, {}
+        for number, (path, names) in enumerate(self._shards, 1):
+            name = f"statistics-{number:05d}-of-{len(self._shards):05d}.safetensors"
+            path = path.rename(path.with_name(name))
+            weight_map |= dict.fromkeys(names, name)
+            files[name] = sha256(path)
+        layers = {layer.name: self._record(layer, collected.input_owner) for layer in collected.layers}
+        manifest = Manifest(
+            layers=layers, skipped=collected.skipped, weight_map=weight_map, files=files, **about
+        )
+        (self._directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
+        return manifest
+
+    def _record(self, layer: Layer, owner: Mapping[str, str]) -> LayerRecord:
+        at = dict.fromkeys(self._traces[layer.name], layer.name)
+        if "input" in self._traces[owner[layer.name]]:
+            at["input"] = owner[layer.name]
+        traces = {name: self._traces[place][name] for name, place in sorted(at.items())}
+        return LayerRecord(
             shape=layer.shape,
             transposed=layer.transposed,
-            tensors={name: f"{at}.{name}" for name, at in sorted(owners.items())},
-            traces={
-                name: trace(name, collected.means[at][name])
-                for name, at in sorted(owners.items())
-                if name in TRACED
-            },
+            tensors={name: f"{place}.{name}" for name, place in sorted(at.items())},
+            traces={name: value for name, value in traces.items() if value is not None},
         )
-    return records
-
-
-def _shards(tensors: dict[str, Tensor], limit: int) -> Iterator[list[str]]:
-    names, size = [], 0
-    for name, tensor in tensors.items():
-        if names and size + tensor.nbytes > limit:
-            yield names
-            names, size = [], 0
-        names.append(name)
-        size += tensor.nbytes
-    if names:
-        yield names

@@ -15,7 +15,7 @@ from sst_mergekit.statistics.collect import Options, collect
 from sst_mergekit.statistics.loading import ModelSpec, load_model
 from sst_mergekit.statistics.store import open_statistics
 from sst_mergekit.statistics.tokens import Sequence
-from sst_mergekit.statistics.writer import write_statistics
+from sst_mergekit.statistics.writer import StatisticsWriter
 
 SIZES = {
     "vocab_size": 32,
@@ -75,7 +75,9 @@ def measure(model, out):
     generator = torch.Generator().manual_seed(5)
     tokens = torch.randint(4, 32, (4, 12), generator=generator).tolist()
     sequences = [Sequence(tuple(ids), 4) for ids in tokens]
-    collected = collect(load_model(ModelSpec(str(model))), sequences, Options(progress=False))
+    out.mkdir()
+    writer = StatisticsWriter(out)
+    collected = collect(load_model(ModelSpec(str(model))), sequences, Options(progress=False), writer)
     about = {
         "kind": "kronecker",
         "model": {},
@@ -85,10 +87,7 @@ def measure(model, out):
         "form": {},
         "seed": 0,
     }
-    out.mkdir()
-    write_statistics(
-        out, collected, about | {"labels": "given", "seed": 0, "dtype": "float32", "versions": {}}
-    )
+    writer.finish(collected, about | {"labels": "given", "seed": 0, "dtype": "float32", "versions": {}})
 
 
 @pytest.fixture(scope="module", params=list(ARCHITECTURES))

@@ -64,7 +64,7 @@ def test_traces_are_those_of_the_tensors(made):
 
 def test_shards_hold_the_same_tensors(made, tmp_path, monkeypatch):
     model, data, whole = made
-    monkeypatch.setattr(writer.write_statistics, "__defaults__", (2000,))
+    monkeypatch.setattr(writer.StatisticsWriter.__init__, "__defaults__", (torch.float32, 2000))
     out = tiny_statistics(tmp_path / "sharded", model, data)
     assert len(list(out.glob("*.safetensors"))) > 3
     one, other = open_statistics(str(whole)), open_statistics(str(out))

@@ -19,6 +19,10 @@ class Activation(Kind):
     name: ClassVar[str] = "activation"
     needs_gradients: ClassVar[bool] = False
 
+    def held(self, sequences: int) -> int:
+        """Return the bytes of the sums."""
+        return self.owns_input * self.factor_bytes("input")
+
     def see_input(self, x: Tensor, at: Positions) -> None:
         """Add one batch to the sum."""
         self.add_input(x, at)

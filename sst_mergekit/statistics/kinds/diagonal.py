@@ -22,7 +22,12 @@ class Diagonal(Kind):
 
     name: ClassVar[str] = "diagonal"
     needs_gradients: ClassVar[bool] = True
+    keeps_inputs: ClassVar[bool] = True
     per_token: ClassVar[bool] = False
+
+    def held(self, sequences: int) -> int:
+        """Return the bytes of the sums."""
+        return 4 * self.layer.shape[0] * self.layer.shape[1] + self.gradient_bytes()
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs: every position counts, for a prompt's gradients are part of the sequence's."""

@@ -20,7 +20,14 @@ class EkFac(Kind):
 
     name: ClassVar[str] = "ekfac"
     needs_gradients: ClassVar[bool] = True
+    keeps_inputs: ClassVar[bool] = True
     needs_axes: ClassVar[bool] = True
+
+    def held(self, sequences: int) -> int:
+        """Return the bytes of the sums."""
+        axes = self.form.axes[self.layer.name]  # type: ignore[index]
+        size = self.owns_input * self.factor_bytes("input") + self.factor_bytes("output")
+        return size + 4 * axes.left.shape[1] * axes.right.shape[1] + self.gradient_bytes()
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Add one batch to the input factor; keep the inputs for the gradients."""

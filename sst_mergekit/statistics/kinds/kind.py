@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from sst_mergekit.core import moments
+from sst_mergekit.core import moments, truncated
 from sst_mergekit.core.geometry import FACTORS
+from sst_mergekit.core.sketch import Sketch, kept_rows
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import Positions
 from sst_mergekit.statistics.settings import Form
@@ -53,12 +54,14 @@ class Kind(ABC):
     """The running sums of one layer: each batch's inputs, then its gradients; ``means`` at the end.
 
     ``owns_input`` is False when an earlier layer reads the same input and keeps its factor. Every entry of
-    ``sums`` is a plain sum over the data, so that sums over parts of it may be added.
+    ``sums`` is a plain sum over the data, so that sums over parts of it may be added; ``sketches`` of parts
+    are put together by `join`, which is near the sketch of the whole and not equal to it.
     """
 
     name: ClassVar[str]
     needs_gradients: ClassVar[bool]
     needs_axes: ClassVar[bool] = False
+    keeps_inputs: ClassVar[bool] = False  # from the forward pass to the backward pass
     per_token: ClassVar[bool] = True  # means are over response tokens, else over sequences
 
     def __init__(self, layer: Layer, owns_input: bool, form: Form) -> None:
@@ -66,6 +69,11 @@ class Kind(ABC):
         self.owns_input = owns_input
         self.form = form
         self.sums: dict[str, Tensor] = {}
+        self.sketches: dict[str, Sketch] = {}
+
+    @abstractmethod
+    def held(self, sequences: int) -> int:
+        """Return the bytes of the sums of so many sequences."""
 
     @abstractmethod
     def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
@@ -85,19 +93,37 @@ class Kind(ABC):
             at: where response tokens are predicted.
         """
 
+    def forget(self) -> None:
+        """Drop the sums: the pass over the data begins again."""
+        self.sums.clear()
+        self.sketches.clear()
+
     def join(self, team: Team) -> None:
         """Add the sums of the other processes."""
         team.add(self.sums, self.layer.name)
+        for name, sketch in sorted(self.sketches.items()):
+            parts = team.gathered((sketch.rows[: sketch.filled].cpu(), sketch.trace))
+            if len(parts) > 1:
+                self.sketches[name] = whole = sketch.empty()
+                for rows, trace in parts:
+                    whole.add(rows.to(whole.rows.device), trace)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return statistic -> float32 mean, taking the sums; a shared ``input`` only where it is owned."""
         count = counts.tokens if self.per_token else counts.sequences
-        return {name: self.take(name).div_(count) for name in list(self.sums)}
+        means = {name: self._mean(name, count) for name in list(self.sums)}
+        for name in list(self.sketches):
+            means[name] = truncated.scaled(
+                self.sketches.pop(name).top(self.form.factor_rank or 0), count, 0.0
+            )
+        return means
 
-    def take(self, name: str) -> Tensor:
-        """Return a sum, which is not kept any longer."""
-        total = self.sums.pop(name)
-        return moments.mirror(total) if name in FACTORS and total.ndim == 2 else total
+    def _mean(self, name: str, count: int) -> Tensor:
+        mean = self.sums.pop(name).div_(count)
+        if name not in FACTORS or mean.ndim == 1:
+            return mean
+        mean = moments.mirror(mean)
+        return truncated.cut(mean, self.form.factor_rank) if self.form.factor_rank else mean
 
     def sum_of(self, name: str, *shape: int, device: torch.device) -> Tensor:
         """Return the running sum of that name, zeros at first."""
@@ -109,19 +135,46 @@ class Kind(ABC):
         """Add ``sum x xᵀ`` over response tokens; an embedding's is diagonal (token counts)."""
         if not self.owns_input:
             return
-        rows, size = at.rows(x), self.layer.shape[1]
+        rows = at.rows(x)
         if self.layer.embedding:
+            size = self.layer.shape[1]
             self.sum_of("input", size, device=x.device).add_(moments.counts(rows, size))
         else:
-            moments.add_second_moment(self.sum_of("input", size, size, device=x.device), rows)
+            self.add_factor("input", rows)
 
     def add_output(self, g: Tensor, at: Positions) -> None:
         """Add ``sum g gᵀ`` over response tokens; the output head's is diagonal."""
-        rows, size = at.rows(g), self.layer.shape[0]
+        rows = at.rows(g)
         if self.layer.head:
-            self.sum_of("output", size, device=g.device).add_(moments.squares(rows))
+            self.sum_of("output", self.layer.shape[0], device=g.device).add_(moments.squares(rows))
         else:
-            moments.add_second_moment(self.sum_of("output", size, size, device=g.device), rows)
+            self.add_factor("output", rows)
+
+    def add_factor(self, name: str, rows: Tensor) -> None:
+        """Add ``sum r rᵀ`` of rows [n, d] to a dense factor, or to its sketch where that is smaller."""
+        size = rows.shape[1]
+        count = self._sketched(size)
+        if count is None:
+            moments.add_second_moment(self.sum_of(name, size, size, device=rows.device), rows)
+            return
+        if name not in self.sketches:
+            self.sketches[name] = Sketch(size, count, rows.device)
+        self.sketches[name].add(rows)
+
+    def factor_bytes(self, name: str) -> int:
+        """Return the bytes of a factor while it is summed."""
+        size = self.layer.shape[1 if name == "input" else 0]
+        if (name == "input" and self.layer.embedding) or (name == "output" and self.layer.head):
+            return 4 * size
+        count = self._sketched(size)
+        return 4 * size * (size if count is None else 2 * count)
+
+    def _sketched(self, size: int) -> int | None:
+        return kept_rows(size, self.form.factor_rank) if self.form.factor_rank else None
+
+    def gradient_bytes(self) -> int:
+        """Return the bytes of the mean gradient, where it is wanted."""
+        return 4 * self.layer.shape[0] * self.layer.shape[1] * self.wants_gradient
 
     def add_gradient(self, x: Tensor, g: Tensor) -> None:
         """Add the gradient of the weight itself, where the form wants it."""

@@ -27,22 +27,24 @@ class Kronecker(Kind):
         """Return whether this layer is measured in the reduce form: diagonal factors never are."""
         return self.form.reduced and not (self.layer.embedding or self.layer.head)
 
+    def held(self, sequences: int) -> int:
+        """Return the bytes of the sums."""
+        size = self.owns_input * self.factor_bytes("input")
+        return size + self.factor_bytes("output") + self.gradient_bytes()
+
     def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
         """Add one batch to the input factor."""
         if not self.reduced:
             self.add_input(x, at)
         elif self.owns_input:
-            size = self.layer.shape[1]
             mean = moments.sequence_sums(x, at.mask) / at.mask.sum(1, keepdim=True).clamp(min=1)
-            moments.add_second_moment(self.sum_of("input", size, size, device=x.device), mean)
+            self.add_factor("input", mean)
         return x if self.wants_gradient else None
 
     def see_gradient(self, kept: Tensor | None, g: Tensor, at: Positions) -> None:
         """Add one batch to the output factor."""
         if self.reduced:
-            size = self.layer.shape[0]
-            total = self.sum_of("output", size, size, device=g.device)
-            moments.add_second_moment(total, moments.sequence_sums(g, at.mask))
+            self.add_factor("output", moments.sequence_sums(g, at.mask))
         else:
             self.add_output(g, at)
         if kept is not None:

@@ -27,6 +27,11 @@ class Subspace(Kind):
         super().__init__(layer, owns_input, form)
         self.rows: list[Tensor] = []
 
+    def held(self, sequences: int) -> int:
+        """Return the bytes of the sums."""
+        axes = self.form.axes[self.layer.name]  # type: ignore[index]
+        return 4 * sequences * axes.left.shape[1] * axes.right.shape[1] + self.gradient_bytes()
+
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs, in coordinates if that is enough."""
         return x if self.wants_gradient else self._columns(x)
@@ -44,6 +49,11 @@ class Subspace(Kind):
         """Return the inputs in coordinates [batch, time, l]; token ids choose rows."""
         right = self.form.axes[self.layer.name].right  # type: ignore[index]
         return right.to(x.device, torch.float32)[x] if self.layer.embedding else moments.projected(x, right)
+
+    def forget(self) -> None:
+        """Drop the scores: the pass over the data begins again."""
+        super().forget()
+        self.rows.clear()
 
     def join(self, team: Team) -> None:
         """Take the other processes' scores too."""
