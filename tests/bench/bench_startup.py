@@ -1,4 +1,4 @@
-"""How much longer Python takes to start with our start-up files: many starts, with and without, in turn."""
+"""How long commands take to start, and how much longer Python does with our start-up files."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import time
 import venv
 from pathlib import Path
 
+import merging
 import pytest
+import usage
+from made_models import checkpoint, sized
+from made_statistics import statistics as statistics_of
+from report import Report
 
 ROOT = Path(__file__).parents[2]
 INSTALLED = ("sst_mergekit.pth", "sst_mergekit/__init__.py", "sst_mergekit/_hook.py")
 STARTS = 300
+SECTION = "Start-up and scoring"
+HOSTS = ("torch", "transformers", "peft", "mergekit.common", "mergekit.merge_methods.registry")
 
 
 def _milliseconds(python: Path) -> float:
@@ -35,20 +42,49 @@ def _environment(folder: Path, files: tuple[str, ...]) -> Path:
 
 
 @pytest.mark.bench
-def test_startup(tmp_path: Path) -> None:
-    """Print the median and the fastest start of each; two of the three are alike, to show the noise."""
+def test_hook(report: Report, tmp_path: Path) -> None:
+    """Record what the hook adds to Python's start; an environment without it, twice, shows the noise."""
     environments = {
         "without": _environment(tmp_path / "without", ()),
         "without, again": _environment(tmp_path / "again", ()),
-        "with the hook": _environment(tmp_path / "with", INSTALLED),
+        "with": _environment(tmp_path / "with", INSTALLED),
     }
     times: dict[str, list[float]] = {name: [] for name in environments}
     for _ in range(STARTS):
         for name, python in environments.items():
             times[name].append(_milliseconds(python))
-    first = times["without"]
-    print(f"\nPython's start-up, {STARTS} starts each, ms")
-    for name, taken in times.items():
-        median, fastest = statistics.median(taken), min(taken)
-        more = f"({median - statistics.median(first):+.2f}, {fastest - min(first):+.2f})"
-        print(f"  {name:15} median {median:6.2f}  fastest {fastest:6.2f}  {more}")
+    first = statistics.median(times["without"])
+    for name in ("without, again", "with"):
+        more = statistics.median(times[name]) - first
+        report.figure(SECTION, f"Python's start {name} the hook, more than without", [more], "ms")
+
+
+@pytest.mark.bench
+def test_help(report: Report) -> None:
+    """Record the seconds of ``sst-mergekit --help``."""
+    command = [sys.executable, "-m", "sst_mergekit", "--help"]
+    used = [usage.of(command) for _ in range(7)]
+    report.figure(SECTION, "sst-mergekit --help, wall", [each.wall for each in used], "s", at_most=0.3)
+    report.figure(SECTION, "sst-mergekit --help, CPU", [each.cpu for each in used], "s")
+
+
+@pytest.mark.bench
+def test_check(report: Report, tmp_path: Path) -> None:
+    """Record the seconds of ``sst-mergekit check``, and what imports cost of them."""
+    sizes = sized(10)
+    base = checkpoint(tmp_path / "base", sizes, 0)
+    made = [statistics_of(tmp_path / f"fisher{seed}", sizes, "kronecker", seed) for seed in (1, 2)]
+    experts = [
+        (checkpoint(tmp_path / role, sizes, seed, base), {"role": role, "fisher": str(fisher)})
+        for seed, role, fisher in zip((1, 2), ("utility", "safety"), made, strict=True)
+    ]
+    recipe = merging.recipe(tmp_path / "sst.yml", "sst", base, experts, on_missing="keep")
+    used = [usage.of([sys.executable, "-m", "sst_mergekit", "check", recipe]) for _ in range(5)]
+    found = report.figure(SECTION, "sst-mergekit check, wall", [each.wall for each in used], "s", at_most=2)
+    report.figure(SECTION, "sst-mergekit check, CPU", [each.cpu for each in used], "s")
+    report.figure(SECTION, "sst-mergekit check, peak memory", [each.peak for each in used], "MB")
+    imports = [usage.of([sys.executable, "-c", f"import {name}"]).cpu for name in HOSTS]
+    if found > 2:
+        told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in zip(HOSTS, imports, strict=True))
+        text = "check: CPU seconds of a process that imports one of its hosts alone (mergekit imports all): "
+        report.note(SECTION, text + told + ".")

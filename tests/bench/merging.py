@@ -13,7 +13,6 @@ import yaml
 from turns import Side
 
 ENTRY = Path(__file__).resolve()
-SST = {"on_missing": "keep"}  # the norms are not measured
 
 
 def recipe(
@@ -41,7 +40,9 @@ def main(source: Path, out: str, lora_cache: str) -> None:
     from usage import measured
 
     torch.set_num_threads(1)
-    options = MergeOptions(lora_merge_cache=lora_cache, quiet=True, copy_tokenizer=False)
+    options = MergeOptions(
+        lora_merge_cache=lora_cache, lora_merge_dtype="float32", quiet=True, copy_tokenizer=False
+    )
     with measured():
         config = MergeConfiguration.model_validate(yaml.safe_load(source.read_text()))
         run_merge(config, out, options=options)

@@ -10,7 +10,8 @@ and records. Sections are "Merging", "Statistics", "Start-up and scoring", "Grow
         report.ratio("Merging", "its memory", runs, "sst", "ties", quantity="peak", at_most=1.15)
         report.figure("Start-up and scoring", "check", [1.8, 1.9, 1.7], "s", at_most=2.0)
         report.growth("Growth", "merge by parameters", "parameters", sizes, {"sst": seconds}, at_most=1.05)
-        report.note("Merging", "why a target was missed: its profile, as markdown")
+        report.profile("Merging", "where the time goes", Side(command))  # for a target that was missed
+        report.note("Merging", "anything else that must be said, as markdown")
 
 A target that is missed is written as missed; it fails no test. Rows are written as they come, so that a run
 that was broken off leaves what it found. The value that an earlier run left in the same place is shown beside
@@ -26,8 +27,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import page
+import profiling
 from growth import draw, exponent
-from turns import QUANTITIES, Runs, median, ratios
+from turns import QUANTITIES, Runs, Side, median, ratios
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,10 @@ class Report:
         """Record a paragraph of markdown below a section's table."""
         self.notes.append((section, text))
         self.write()
+
+    def profile(self, section: str, title: str, side: Side) -> None:
+        """Record where the time goes in the marked part of a side, run once more for it."""
+        self.note(section, f"{title}:\n\n{profiling.table(side)}")
 
     def took(self, bench: str, seconds: float) -> None:
         """Record how long a bench took."""

@@ -41,9 +41,9 @@ def in_turn(sides: Mapping[str, Side], runs: int = 5, threads: int = 1) -> Runs:
     found: dict[str, list[Usage]] = {name: [] for name in sides}
     for _ in range(runs):
         for name, side in sides.items():
-            _remove(side.fresh)
+            remove(side.fresh)
             found[name].append(usage.of(side.command, threads=threads, env=side.env))
-            _remove(side.fresh)
+            remove(side.fresh)
     return found
 
 
@@ -58,7 +58,8 @@ def median(used: Sequence[Usage], quantity: str) -> float:
     return statistics.median(getattr(each, quantity) for each in used)
 
 
-def _remove(paths: tuple[Path, ...]) -> None:
+def remove(paths: tuple[Path, ...]) -> None:
+    """Remove files and folders that are there."""
     for path in paths:
         if path.is_dir():
             shutil.rmtree(path)

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-REGION = "SST_BENCH_REGION"
+REGION, PROFILE = "SST_BENCH_REGION", "SST_BENCH_PROFILE"
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,29 @@ def measured() -> Iterator[None]:
     with contextlib.suppress(OSError):  # the peak since now, where the kernel lets a process ask for it
         Path("/proc/self/clear_refs").write_text("5")
     resident, cpu, wall = _status("VmRSS"), _own_cpu(), time.perf_counter()
-    yield
+    with _profiled():
+        yield
     peak = _status("VmHWM")
     part = {"cpu": _own_cpu() - cpu, "wall": time.perf_counter() - wall, "peak": peak}
     part["growth"] = peak - resident
     if region := os.environ.get(REGION):
         with open(region, "a", encoding="utf-8") as file:
             file.write(json.dumps(part) + "\n")
+
+
+@contextlib.contextmanager
+def _profiled() -> Iterator[None]:
+    """Leave a profile where one is asked for (see `profiling.py`); it makes the process slower."""
+    path = os.environ.get(PROFILE)
+    if path is None:
+        yield
+        return
+    import cProfile
+
+    profile = cProfile.Profile(time.process_time)
+    with profile:
+        yield
+    profile.dump_stats(path)
 
 
 def _region(path: Path) -> dict[str, float]:

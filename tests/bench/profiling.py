@@ -1,0 +1,35 @@
+"""Where the time goes in a side's marked part, by function."""
+
+from __future__ import annotations
+
+import pstats
+import tempfile
+from pathlib import Path
+
+import turns
+import usage
+from turns import Side
+
+LINES = 12
+
+
+def table(side: Side) -> str:
+    """Return the functions with most CPU time of their own, as markdown; the side is run once for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "profile")
+        turns.remove(side.fresh)
+        usage.of(side.command, env={**side.env, usage.PROFILE: str(path)})
+        turns.remove(side.fresh)
+        found = pstats.Stats(str(path)).stats  # type: ignore[attr-defined]
+    whole = sum(own for _, _, own, _, _ in found.values())
+    longest = sorted(found.items(), key=lambda item: -item[1][2])[:LINES]
+    rows = [
+        f"| `{_where(*place)}` | {calls} | {own:.2f} | {100 * own / whole:.0f} % | {with_calls:.2f} |"
+        for place, (_, calls, own, with_calls, _) in longest
+    ]
+    head = "| function | calls | own CPU s | share | with what it calls |"
+    return "\n".join([head, "|---" * 5 + "|", *rows])
+
+
+def _where(file: str, line: int, name: str) -> str:
+    return name.strip("<>") if file == "~" else f"{'/'.join(Path(file).parts[-2:])}:{line} {name}"
