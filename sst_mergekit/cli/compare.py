@@ -42,7 +42,9 @@ def command(runs: tuple[str, ...], out: Path | None, force: bool, **chosen) -> N
     """Compare lm-eval runs on the same prompts: differences, intervals, tests, safety tax.
 
     Each RUN is a folder that `lm_eval run --log_samples --output_path FOLDER` wrote, or a results_*.json in
-    it; NAME=RUN gives it a name. Runs are joined on the hashes of their documents and must agree in task
+    it; NAME=RUN gives it a name. Or each RUN is a result of `sst-mergekit experiment` (exp1 or exp3), by a
+    glob perhaps: then every method in it is a run, on the prompts of all seeds. Runs are joined on the hashes
+    of their documents and must agree in task
     version, few-shot examples, chat template, prompts and generation settings. --json prints what
     compare.json holds.
     """

@@ -13,10 +13,15 @@ from sst_mergekit.errors import EvaluationError
 
 @dataclass(frozen=True)
 class Place:
-    """A run as the user named it: a folder of ``lm_eval --output_path``, or one result file of it."""
+    """A run as the user named it: a folder of ``lm_eval --output_path``, or one result file of it.
+
+    Attributes:
+        parts: of a method of an experiment: its scores on each seed.
+    """
 
     name: str
     path: Path
+    parts: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sst_mergekit.comparison.agreement import differing_circumstances, differing_settings
+from sst_mergekit.comparison.experiment_results import places_of, read_parts
 from sst_mergekit.comparison.joining import (
     Scores,
     check_documents,
@@ -14,7 +15,7 @@ from sst_mergekit.comparison.joining import (
 )
 from sst_mergekit.comparison.locating import Found, name_runs, newest_results
 from sst_mergekit.comparison.pairs import Compared, compare_metric, correct
-from sst_mergekit.comparison.reading import TaskRun, read_task
+from sst_mergekit.comparison.reading import TaskRun
 from sst_mergekit.comparison.tax import SAFETY, UTILITY, Taxes, safety_taxes
 from sst_mergekit.errors import EvaluationError, closest
 
@@ -92,9 +93,13 @@ def compare(arguments: Sequence[str], options: Options | None = None) -> Compari
 
 def _read(arguments: Sequence[str], options: Options, notes: list[str]) -> tuple[list[str], Tasks]:
     """Return the names of the runs, the reference first, and every task of each, on the same documents."""
-    if len(arguments) < 2:
+    places = places_of(arguments)
+    if len(places or arguments) < 2:
         raise EvaluationError("RUN...: got one run, expected two or more to compare")
-    places = name_runs(arguments)
+    if places:
+        seeds = "; ".join(part.name for part in places[0].parts)
+        notes.append(f"prompts of {seeds}: p is of these models on such prompts, not of other seeds")
+    places = places or name_runs(arguments)
     names = [place.name for place in places]
     for option, name in (
         ("--reference", options.reference),
@@ -107,7 +112,7 @@ def _read(arguments: Sequence[str], options: Options, notes: list[str]) -> tuple
     found = {place.name: newest_results(place) for place in places}
     tasks: Tasks = {}
     for task in _tasks(found, options.tasks):
-        tasks[task] = [read_task(place, task, found[place.name][task], options.cluster) for place in places]
+        tasks[task] = [read_parts(place, task, found[place.name][task], options.cluster) for place in places]
         check_documents(tasks[task])
         for name, results in found.items():
             if results[task].older:

@@ -11,12 +11,11 @@ from typing import Any
 from sst_mergekit.demo.plan import MEASURED
 from sst_mergekit.demo.scoring import TASKS
 from sst_mergekit.experiments import hub_making, making, scoring, subjects
-from sst_mergekit.experiments.answers import KEPT
 from sst_mergekit.experiments.config import Sizes
 from sst_mergekit.experiments.facts import TaskSize
 from sst_mergekit.experiments.loading import Loading
 from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import Model, World, score_unit
+from sst_mergekit.experiments.world import SCORED, Model, World, score_unit
 
 RANK, RATE, PASSES = 16, 2e-4, 2  # of the experts, and how often each row is seen
 REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
@@ -86,7 +85,7 @@ class HubWorld(World):
         The model's own length holds: `max_length` is not used.
         """
         wanted = [task for task in tasks if split == "test" or task != HUMANEVAL]
-        inputs = {**model.inputs, "split": split, **self.asked(wanted, samples), "answers": KEPT}
+        inputs = {**model.inputs, "split": split, **self.asked(wanted, samples), **SCORED}
         return score_unit(self, model, split, inputs, scoring.score)
 
     def asked(

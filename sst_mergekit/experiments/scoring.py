@@ -14,6 +14,7 @@ from sst_mergekit.demo.candidates import Candidate, Expert, Merge
 from sst_mergekit.demo.merging import write_recipe
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.experiments.answers import write_answers
+from sst_mergekit.experiments.prompt_scores import write_prompt_scores
 from sst_mergekit.files import write_text
 from sst_mergekit.resources import tasks_path
 
@@ -51,13 +52,17 @@ def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> 
 
     Args:
         inputs: ``model`` and ``adapter``, or ``recipe`` with ``seed``; ``split``, ``tasks`` (with their
-            versions), ``batch_size``, ``max_length``, ``samples``, and how many ``answers`` are kept.
+            versions), ``batch_size``, ``max_length``, ``samples``, how many ``answers`` are kept, and the
+            form of ``prompt_scores``.
         parents: what they name, ``data``, and a folded adapter for each pair in the recipe.
-        out: gets ``table.json``, ``answers.json``, and ``recipe.yml`` of a merge.
+        out: gets ``table.json``, ``answers.json``, on the test split the scores prompt by prompt, and
+            ``recipe.yml`` of a merge.
     """
     results = results_of_candidate(inputs, parents, out)
     write_table(results, out)
     write_answers(results["samples"], inputs["answers"], out)
+    if inputs["split"] == "test":
+        write_prompt_scores(results, out)
 
 
 def results_of_candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from sst_mergekit.demo.world import FORMAT as WORLD_FORMAT
 from sst_mergekit.experiments import facts, making, scoring
 from sst_mergekit.experiments.answers import KEPT
 from sst_mergekit.experiments.facts import TaskSize
+from sst_mergekit.experiments.prompt_scores import FORMAT as PROMPT_FORMAT
 from sst_mergekit.experiments.unit import Unit, Work
 
 PARTS = ("base", "utility", "safety")
 MAX_LENGTH = 256
+SCORED = {"answers": KEPT, "prompt_scores": PROMPT_FORMAT}  # what a score keeps beside its table
 # what every recipe of the demo's methods is written with; the names are those of `World.unit`
 SYMBOLIC = Experts("unit:/base", "unit:/utility", "unit:/base+unit:/safety", "unit:", "unit:/refit")
 
@@ -95,7 +97,7 @@ class World:
         max_length: int = MAX_LENGTH,
     ) -> Unit:
         """Return the unit that scores a model on a split."""
-        inputs = {**model.inputs, "split": split, **self.asked(tasks, samples, max_length), "answers": KEPT}
+        inputs = {**model.inputs, "split": split, **self.asked(tasks, samples, max_length), **SCORED}
         return score_unit(self, model, split, inputs, scoring.score)
 
     def asked(

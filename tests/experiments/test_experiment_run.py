@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sst_mergekit.comparison.run import Options, compare
 from sst_mergekit.experiments.config import load
 from sst_mergekit.experiments.request import Request
 from sst_mergekit.experiments.run import run
@@ -64,18 +65,34 @@ def results(out: Path) -> dict[str, str]:
     return {path.name: path.read_text() for path in out.rglob("exp?_results_*.json")}
 
 
-def test_a_kill_and_a_second_start_end_with_the_same_numbers(tmp_path):
-    out = tmp_path / "killed"
-    call = [sys.executable, str(HERE / "test_experiment_run.py"), str(out)]
+# what is there when a run is killed: in the midst of training, of scoring, and of the last experiment
+MOMENTS = {"train": "train/.*", "score": "score/[0-9a-f]*", "statistics": "statistics/*"}
+COUNTS = {"train": 1, "score": 3, "statistics": 4}  # experiment 2's are the third and later
+
+
+def kill(call: list[str], out: Path, moment: str) -> dict[Path, int]:
+    """Start a run, kill it and its workers at the moment; return when each of its units was made."""
     process = subprocess.Popen(call, start_new_session=True)
-    while process.poll() is None and len(list((out / "units/score").glob("[0-9a-f]*"))) < 3:
-        time.sleep(0.1)
+    while process.poll() is None and len(list((out / "units").glob(MOMENTS[moment]))) < COUNTS[moment]:
+        time.sleep(0.05)
     assert process.poll() is None, "it ended before it could be killed"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    made = {path: path.stat().st_mtime_ns for path in (out / "units").glob("*/*/unit.json")}
-    assert made
-    assert not results(out)
+    return {path: path.stat().st_mtime_ns for path in (out / "units").glob("*/*/unit.json")}
+
+
+def test_kills_and_another_start_end_with_the_same_numbers(tmp_path):
+    out = tmp_path / "killed"
+    call = [sys.executable, str(HERE / "test_experiment_run.py"), str(out)]
+    made: dict[Path, int] = {}
+    for moment in MOMENTS:
+        before, made = made, kill(call, out, moment)
+        assert before.items() <= made.items()  # never twice
+        assert len(before) < len(made)
+    assert set(results(out)) == {
+        "exp1_results_tiny-world_minimal.json",
+        "exp3_results_tiny-world_minimal.json",
+    }
     # two at once in the same folder, then one alone in another
     pair = [subprocess.Popen(call) for _ in range(2)]
     assert [process.wait() for process in pair] == [0, 0]
@@ -84,7 +101,10 @@ def test_a_kill_and_a_second_start_end_with_the_same_numbers(tmp_path):
     subprocess.run([*call[:2], str(tmp_path / "whole" / "out")], check=True)
     found = results(out)
     assert len(found) == 3
-    assert found == results(tmp_path / "whole" / "out")
+    assert found == results(tmp_path / "whole" / "out")  # to the last byte
+    compared = compare([str(next(out.rglob("exp3_results_*.json")))], Options(resamples=100))
+    assert compared.runs == ["base", "utility-expert", "safety-expert", "Task-Arithmetic", "SST-Merge"]
+    assert {metric.n for metric in compared.metrics if metric.task == "sst_beavertails_refusal"} == {6}
     body = json.loads(found["exp3_results_tiny-world_minimal.json"])
     counts = {row["method"]: row["parts"]["safety"]["n"] for row in body["results"]}
     assert set(counts.values()) == {SIZES["beavertails"]["eval_samples"]}
