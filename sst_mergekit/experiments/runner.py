@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from sst_mergekit.experiments.store import Store
+from sst_mergekit.experiments.store import BusyError, Store
 from sst_mergekit.experiments.unit import Unit, with_parents
+
+BUSY = "busy"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,9 @@ class Runner:
     def make(self, label: str, units: Sequence[Unit]) -> list[Path]:
         """Make what is missing of `units` and of all they need; return their results' paths.
 
-        Any failure ends the run; what was made before it is kept.
+        What another run is making meanwhile is left to it, and waited for when nothing else is to be made, so
+        that runs which share a store share the work. Any failure ends the run; what was made before it is
+        kept.
         """
         started = time.monotonic()
         wanted = {unit.key: unit for unit in units}
@@ -59,15 +63,21 @@ class Runner:
             kinds = ", ".join(sorted({unit.kind for _, unit in jobs}))
             if jobs:
                 seconds = self.pool.map(f"{label}: {kinds}", make_unit, jobs)
-                made += sum(second is not None for second in seconds)
+                busy = [(*job, True) for job, second in zip(jobs, seconds, strict=True) if second == BUSY]
+                if busy:
+                    seconds += self.pool.map(f"{label}: {kinds} of another run", make_unit, busy)
+                made += sum(isinstance(second, float) for second in seconds)
         took = round(time.monotonic() - started, 2)
         self.phases.append(Done(label, made, len(wanted) - len(missing), took))
         return [self.store.path(unit) for unit in units]
 
 
-def make_unit(root: Path, unit: Unit) -> float | None:
-    """Make one unit in a worker, whose output goes to the run's log."""
-    seconds = Store(root).make(unit)
+def make_unit(root: Path, unit: Unit, wait: bool = False) -> float | str | None:
+    """Make one unit in a worker, whose output goes to the run's log; ``BUSY`` where another process does."""
+    try:
+        seconds = Store(root).make(unit, wait)
+    except BusyError:
+        return BUSY
     outcome = "was made meanwhile by another process" if seconds is None else f"made in {seconds:.2f} s"
     print(f"{time.strftime('%F %T')} {unit.kind} {unit.name} ({unit.key}) {outcome}", flush=True)
     return seconds

@@ -15,6 +15,10 @@ from sst_mergekit.files import new_directory, write_text
 RESULT, NOTE = "result", "unit.json"
 
 
+class BusyError(Exception):
+    """Another process is making the unit."""
+
+
 class Store:
     """A folder of results by key: ``<kind>/<key>/result``, with ``unit.json`` beside it."""
 
@@ -29,16 +33,19 @@ class Store:
         """Return whether the unit is made."""
         return self._place(unit).is_dir()
 
-    def make(self, unit: Unit) -> float | None:
+    def make(self, unit: Unit, wait: bool = True) -> float | None:
         """Make the unit unless it is there; return the seconds it took, or None.
 
         A lock is held meanwhile, so that a second process waits and then finds the result. The lock of a
         killed process is free at once, and what it had begun is thrown away.
+
+        Raises:
+            BusyError: another process is making it, and `wait` is not set.
         """
         place = self._place(unit)
         if place.is_dir():
             return None
-        with self._lock(unit):
+        with self._lock(unit, wait):
             if place.is_dir():
                 return None
             started = time.monotonic()
@@ -54,9 +61,12 @@ class Store:
         return self.root / unit.kind / unit.key
 
     @contextlib.contextmanager
-    def _lock(self, unit: Unit) -> Iterator[None]:
+    def _lock(self, unit: Unit, wait: bool) -> Iterator[None]:
         locks = self.root / "locks"
         locks.mkdir(parents=True, exist_ok=True)
         with (locks / unit.key).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # freed when the file is closed, by a kill too
+            try:  # freed when the file is closed, by a kill too
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise BusyError(unit.key) from None
             yield

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.store import Store
+from sst_mergekit.experiments.runner import BUSY, Runner, make_unit
+from sst_mergekit.experiments.store import BusyError, Store
 from sst_mergekit.experiments.unit import Unit, with_parents
 
 CALLS = []
@@ -123,6 +123,30 @@ def test_who_comes_second_waits_and_finds_the_result(tmp_path):
     assert CALLS == ["a"]
     assert len(found) == 4  # nobody failed
     assert sum(seconds is not None for seconds in found) == 1
+
+
+def test_what_another_run_is_making_is_left_to_it_and_then_waited_for(tmp_path):
+    store, pool = Store(tmp_path), Inline()
+    theirs, ours = unit("theirs"), unit("ours")
+    with store._lock(theirs, wait=True):  # another process holds it
+        with pytest.raises(BusyError):
+            store.make(theirs, wait=False)
+        first = [make_unit(tmp_path, one) for one in (theirs, ours)]
+    assert first[0] == BUSY
+    assert isinstance(first[1], float)
+    assert CALLS == ["ours"]
+    asked = []
+
+    def busy_once(root, one, wait=False):
+        asked.append((one.inputs["text"], wait))
+        return make_unit(root, one, wait) if wait else BUSY
+
+    pool.map = lambda label, function, jobs: [busy_once(*job) for job in jobs]
+    runner = Runner(store, pool)
+    runner.make("x", [theirs])
+    assert asked == [("theirs", False), ("theirs", True)]
+    assert runner.phases[0].made == 1
+    assert (store.path(theirs) / "text").read_text() == "theirs"
 
 
 class Inline:
