@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class Method:
         strengths: lowest and highest strength tried at first: where safety rises and skill falls.
         second: the name and values of a second setting, or None.
         recipe: (experts, settings) -> mergekit configuration.
+        most: the highest strength that the method takes, where strength is a share.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Method:
     second: tuple[str, tuple[float, ...]] | None
     recipe: Callable[[Experts, Settings], dict[str, Any]]
     control: bool = False
+    most: float = math.inf
 
 
 def recipe_of(method: str, experts: Experts, utility: dict, safety: dict, shared: dict) -> dict[str, Any]:

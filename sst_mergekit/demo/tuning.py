@@ -26,14 +26,14 @@ def fine(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]
     count = _per_value(method, budget)
     found: list[Settings] = []
     for value in _values(method):
-        low, high = _bracket([p for p in points if _second(method, p.settings) == value])
+        low, high = _bracket(method, [p for p in points if _second(method, p.settings) == value])
         parts = count + 1 + count % 2  # never the middle, which may have been tried
         steps = [(i + 1) / parts for i in range(count)]
         found += [_settings(method, low + (high - low) * step, value) for step in steps]
     return found
 
 
-def _bracket(points: Sequence[Point]) -> tuple[float, float]:
+def _bracket(method: Method, points: Sequence[Point]) -> tuple[float, float]:
     """Returns the strengths below and above the target; around the safest where none reaches it."""
     line = sorted(points, key=lambda p: p.settings["strength"])
     strengths = [0.0, *(p.settings["strength"] for p in line)]
@@ -41,7 +41,7 @@ def _bracket(points: Sequence[Point]) -> tuple[float, float]:
     if safe:
         return strengths[safe[0]], strengths[safe[0] + 1]
     safest = max(range(len(line)), key=lambda i: line[i].dev.safety.value)
-    beyond = 2 * strengths[-1] - strengths[-2]
+    beyond = min(2 * strengths[-1] - strengths[-2], method.most)
     return strengths[safest], [*strengths, beyond][safest + 2]
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.methods import METHODS
+from sst_mergekit.demo.methods import METHODS, Experts
 from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
 from sst_mergekit.demo.results import Point
 from sst_mergekit.demo.scoring import Scores
@@ -84,3 +84,13 @@ def test_around_the_safest_where_nothing_is_safe():
     found = strengths(fine(method, 16, scored(first, lambda s: s["strength"] / 10)))  # safer still beyond
     assert tried[6] < found[0]
     assert tried[7] < found[-1] < 2 * tried[7] - tried[6]
+
+
+@pytest.mark.parametrize("method", [m for m in EVERY if m.most < 2], ids=lambda m: m.name)
+def test_a_strength_that_is_a_share_stays_one_where_no_setting_is_safe(method):
+    first = coarse(method, 16)
+    found = first + fine(method, 16, scored(first, lambda s: s["strength"] / 10))
+    assert max(strengths(found)) <= method.most == 1
+    recipes = [method.recipe(Experts("/b", "/u", "/b+/s", "/f", "/r"), settings) for settings in found]
+    weights = [m["parameters"].get("weight", 1) for recipe in recipes for m in recipe["models"]]
+    assert min(weights) >= 0
