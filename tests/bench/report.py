@@ -117,11 +117,14 @@ class Report:
         unit: str = "CPU s",
         at_most: float | None = None,
     ) -> None:
-        """Record the exponent of a power law fitted to each line of values over sizes, and draw them."""
+        """Record the exponent of a power law fitted to each line of values over sizes, and draw them.
+
+        The range is the exponent less and plus its standard error; its runs are the sizes.
+        """
         for line, found in values.items():
             power, error = exponent(sizes, found)
             row = f"{name}, {line}: exponent of {unit} by {axis}"
-            self._add(section, row, "", [power - error, power, power + error], at_most)
+            self._add(section, row, "", [power - error, power, power + error], at_most, runs=len(sizes))
         picture = self.path.with_name(f"bench-{name.replace(' ', '-')}.png")
         draw(picture, axis, sizes, values, unit)
         self.note(section, f"![{name}]({picture.name})")
@@ -158,9 +161,12 @@ class Report:
         at_least: float | None = None,
         sides: Mapping[str, Mapping[str, float]] | None = None,
         quantity: str | None = None,
+        runs: int | None = None,
     ) -> float:
         value = statistics.median(found)
-        row = Row(section, name, unit, value, min(found), max(found), len(found), at_most, at_least, sides)
+        row = Row(
+            section, name, unit, value, min(found), max(found), runs or len(found), at_most, at_least, sides
+        )
         self.rows.append(row if quantity is None else Row(**(row.__dict__ | {"quantity": quantity})))
         print(f"\n{page.line(self.rows[-1], self.before)}", end="", flush=True)
         self.write()
