@@ -44,7 +44,7 @@ def filter_patch(
     >>> one = {"diagonal": torch.ones(2, 2)}
     >>> filter_patch(GEOMETRIES["diagonal"], torch.ones(2, 2), one, one, 1.0, FilterSettings(cost=1.0))
     tensor([[0.5000, 0.5000],
-            [0.5000, 0.5000]], dtype=torch.float64)
+            [0.5000, 0.5000]])
     """
     closed = geometry.closed.get(settings.filter)
     if closed is not None:
