@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ class Cluster:
         self.progress = progress
         self._settled = str(log), offline
         try:
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", configure_logging=False)
+            ray.init(
+                address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise SstError(
@@ -52,6 +55,7 @@ class Cluster:
             SstError: a job's workers died too often.
         """
         import ray
+        from ray.exceptions import RayError, RayTaskError
         from tqdm import tqdm
 
         asked = [self._job.remote(self._settled, function, job) for job in jobs]
@@ -62,9 +66,9 @@ class Cluster:
                     [done], left = ray.wait(left)
                     ray.get(done)
                     bar.update()
-        except ray.exceptions.RayTaskError as error:  # the job's own
+        except RayTaskError as error:  # the job's own
             raise error.cause from None
-        except ray.exceptions.RayError as error:
+        except RayError as error:
             raise SstError(
                 f"{label}: a job's worker died {RETRIES + 1} times, or a machine is lost "
                 f"({type(error).__name__}; by a lack of memory?); run the same command again: what was made "

@@ -200,7 +200,8 @@ def _results(model: Path, how: Scoring) -> dict[str, Any]:
     metadata = {} if how.samples is None else {"samples": how.samples}
     tasks = load_tasks(list(how.tasks), data_dir=how.data_dir, metadata=metadata)
     device = how.device or default_device()
-    lm = HFLM(pretrained=str(model), device=device, dtype=how.dtype, batch_size=how.batch_size)
+    loaded: Any = HFLM  # its decorator hides the arguments
+    lm = loaded(pretrained=str(model), device=device, dtype=how.dtype, batch_size=how.batch_size)
     return evaluate(lm, tasks, confirm_run_unsafe_code=how.unsafe_code, apply_chat_template=how.chat_template)
 
 

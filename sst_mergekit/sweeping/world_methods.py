@@ -66,7 +66,7 @@ def _takes(method: Method) -> frozenset[str]:
     if recipe["merge_method"] == "sst":
         from sst_mergekit.plugin.method import sst
 
-        names |= {parameter.name for parameter in sst.spec.shared_parameters}
+        names |= {parameter.name for parameter in sst.spec.shared_parameters}  # type: ignore[attr-defined]
     return frozenset(names)
 
 
