@@ -5,6 +5,7 @@
 #   make bench   the measurements, into bench.md                  SST_BENCH_OUT=FILE TEST_ARGS=...
 #   make torture kills, full disks and more, at many moments      TEST_ARGS=...
 #   make lint    ruff and pyright
+#   make audit   known vulnerabilities of what is installed       AUDIT_STRICT=1 fails on one
 #   make clean   remove what the others made, .venv included
 #
 # On Linux, PyPI's torch brings CUDA along. For the smaller CPU build give pip PyTorch's CPU index
@@ -19,7 +20,7 @@ INSTALLED := .venv/installed
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 OFFLINE := HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 HF_DATASETS_OFFLINE=1
 
-.PHONY: demo test bench torture lint clean
+.PHONY: demo test bench torture audit lint clean
 
 demo: $(INSTALLED)
 	$(OFFLINE) $(BIN)/sst-mergekit demo $(DEMO_ARGS)
@@ -31,7 +32,14 @@ bench: $(INSTALLED)
 	$(OFFLINE) $(BIN)/python -m pytest -s -m bench tests/bench $(TEST_ARGS)
 
 torture: $(INSTALLED)
+	$(BIN)/python -m pip install -c constraints.txt $(PIP_ARGS) -e ".[torture]"
 	$(OFFLINE) $(BIN)/python -m pytest -s -m torture tests/torture $(TEST_ARGS)
+
+# Of use where PyPI's service of known vulnerabilities can be reached; elsewhere it says so and passes.
+audit: $(INSTALLED)
+	timeout 300 $(BIN)/python -m pip install -q -c constraints.txt $(PIP_ARGS) -e ".[audit]" && \
+	timeout 300 $(BIN)/python -m pip_audit --progress-spinner off --timeout 10 --skip-editable; \
+	case $$? in 0) ;; 1) test -z "$$AUDIT_STRICT" ;; *) echo "audit: could not be made here" ;; esac
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

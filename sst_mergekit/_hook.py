@@ -63,21 +63,31 @@ class ThenLoader:
 
 
 class RegistryFinder:
-    """A meta-path finder for the modules in ``AFTER``; all others it leaves to the finders behind it."""
+    """A meta-path finder for the modules in ``AFTER``; all others it leaves to the other finders.
+
+    ``asked``: what these are being asked for; a finder like this one asks back.
+    """
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
         """Return the other finders' spec with a wrapped loader, or None for a module we do not wait for."""
-        if fullname not in AFTER:
+        if fullname not in AFTER or fullname in self.asked:
             return None
-        others = (getattr(finder, "find_spec", None) for finder in sys.meta_path if finder is not self)
-        for find_spec in others:
-            spec = find_spec and find_spec(fullname, path, target)
-            if spec:
-                spec.loader = ThenLoader(spec.loader, AFTER[fullname])  # pyright: ignore
-                return spec
-        return None
+        self.asked.add(fullname)
+        try:
+            others = (getattr(finder, "find_spec", None) for finder in sys.meta_path if finder is not self)
+            for find_spec in others:
+                spec = find_spec and find_spec(fullname, path, target)
+                if spec:
+                    spec.loader = ThenLoader(spec.loader, AFTER[fullname])  # pyright: ignore
+                    return spec
+            return None
+        finally:
+            self.asked.discard(fullname)
 
 
 FINDER = RegistryFinder()

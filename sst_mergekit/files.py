@@ -35,8 +35,7 @@ def new_directory(out: Path, force: bool = False) -> Iterator[Path]:
     """
     _clear_remains(out)
     refuse_existing(out, force)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with temporary_directory(out) as temporary:
+    with _parents(out), temporary_directory(out) as temporary:
         yield temporary
         _to_disk(temporary)
         refuse_existing(out, force)  # another process may have been faster
@@ -103,6 +102,20 @@ def sha256(path: Path) -> str:
         while size := file.readinto(block):
             digest.update(block[:size])
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _parents(out: Path) -> Iterator[None]:
+    """Make the folders above ``out``; those that are new go again if the block fails."""
+    new = [folder for folder in out.parents if not folder.exists()]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # another process has put something there
+            for folder in new:
+                folder.rmdir()
+        raise
 
 
 def _name(out: Path, what: str) -> Path:

@@ -100,7 +100,7 @@ def _locate(path: ModelPath) -> Path:
 def _configuration(source: str, path: Path) -> Mapping[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: cannot be read ({error}); save the adapter again") from None
     if not isinstance(config, Mapping):
         raise RecipeError(f"{source}: its {CONFIG} holds no mapping; save the adapter again")
@@ -150,8 +150,13 @@ def _scale(source: str, config: Mapping[str, Any], module: str) -> tuple[int, fl
     numbers = []
     for key, pattern in (("r", "rank_pattern"), ("lora_alpha", "alpha_pattern")):
         special = config.get(pattern) or {}
-        value = special.get(get_pattern_key(list(special), module), config.get(key))
-        if not isinstance(value, int | float) or value <= 0:
+        try:
+            value = special.get(get_pattern_key(list(special), module), config.get(key))
+        except (AttributeError, TypeError, re.error):
+            raise RecipeError(
+                f"{source}: {pattern} is {special!r}, expected numbers by parts of names; save it again"
+            ) from None
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
             raise RecipeError(f"{source}: {key} is {value!r} for {module}, expected a number > 0")
         numbers.append(value)
     rank, alpha = numbers

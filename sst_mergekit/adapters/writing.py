@@ -14,15 +14,25 @@ from torch import Tensor
 
 from sst_mergekit.adapters.pair import Pair
 from sst_mergekit.adapters.reading import CONFIG, WEIGHTS, Adapter, factor_names
+from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin.finite import is_finite
 
 
 def factors_of(module: str, pair: Pair, embedding: bool, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Return the two tensors of a layer, by their names in the file."""
+    """Return the two tensors of a layer, by their names in the file.
+
+    Raises:
+        RecipeError: a number is too large for the dtype.
+    """
     a, b = factor_names(module, embedding)
-    return {
-        a: pair.right.to(dtype).cpu().contiguous(),
-        b: pair.left.to(dtype).cpu().contiguous(),
-    }
+    factors = {a: pair.right.to(dtype).cpu().contiguous(), b: pair.left.to(dtype).cpu().contiguous()}
+    for name, factor in factors.items():
+        if not is_finite(factor):
+            raise RecipeError(
+                f"{name}: the merged factor is not finite in {str(dtype).removeprefix('torch.')}; "
+                "use 'out_dtype: float32' or less strength"
+            )
+    return factors
 
 
 def write_weights(directory: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sst_mergekit.cli import output
+from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
@@ -31,7 +32,7 @@ positive = click.IntRange(min=1)
 @click.option("--gradient", is_flag=True, help="Keep the mean gradient too, for 'score: gain'.")
 @click.option("--basis", nargs=2, help="ekfac: harm and benign Kronecker statistics that make its basis.")
 @click.option(
-    "--damping", type=float, default=DEFAULTS.damping, show_default=True, help="ekfac: as in merges."
+    "--damping", type=Finite(min=0), default=DEFAULTS.damping, show_default=True, help="ekfac: as in merges."
 )
 @click.option("--patch", nargs=2, help="subspace: base and safety expert (perhaps base+adapter).")
 @click.option("--patch-rank", type=positive, default=16, show_default=True, help="subspace: most directions.")

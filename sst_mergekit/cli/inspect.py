@@ -9,6 +9,7 @@ import click
 
 from sst_mergekit.cli import output
 from sst_mergekit.cli.check import report
+from sst_mergekit.errors import SstError
 
 
 @click.command("inspect", cls=output.Command)
@@ -32,6 +33,8 @@ def command(recipe: Path, picture: Path | None, no_check: bool) -> None:
     from sst_mergekit.recipe.check import check
     from sst_mergekit.recipe.parse import load_recipe
 
+    if picture and not picture.absolute().parent.is_dir():
+        raise SstError(f"--picture {picture}: no such folder; make it first")
     read = load_recipe(recipe)
     if not no_check and report(check(read, to_adapter=True)):
         sys.exit(2)

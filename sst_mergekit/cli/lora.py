@@ -34,6 +34,7 @@ def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bo
     from sst_mergekit.adapters.merging import Options, merge_adapters
     from sst_mergekit.adapters.report import ENOUGH
     from sst_mergekit.recipe.check import check
+    from sst_mergekit.recipe.explaining import explained
     from sst_mergekit.recipe.parse import load_recipe
     from sst_mergekit.statistics.loading import require_device
 
@@ -42,7 +43,9 @@ def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bo
     require_method(read)
     if not no_check and report(check(read, to_adapter=True)):
         sys.exit(2)
-    made = merge_adapters(read, out.expanduser().absolute(), Options(rank, device, output.progress()), force)
+    options = Options(rank, device, output.progress())
+    with explained(lambda: check(read, to_adapter=True)):
+        made = merge_adapters(read, out.expanduser().absolute(), options, force)
     if lossy := made.lossy():
         more = f"{len(lossy)} of {len(made.layers)} layers keep less than {ENOUGH} of their energy"
         output.warn(f"{more}; raise --rank, or use the full merge")

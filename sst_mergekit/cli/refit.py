@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from sst_mergekit.cli import output
+from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.refit.settings import PARTS, Data, Options, Start
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import DTYPES, ModelSpec
 
 positive = click.IntRange(min=1)
-share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
+share = Finite(min=0, max=1, min_open=True, max_open=True)
 
 
 @click.command("refit", cls=output.Command)
@@ -26,9 +27,9 @@ share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 @click.option(
     "--fisher", nargs=2, help="Harm and benign kronecker statistics: start from the filtered patch."
 )
-@click.option("--cost", type=float, default=DEFAULTS.cost, show_default=True, help="Of that filter.")
+@click.option("--cost", type=Finite(), default=DEFAULTS.cost, show_default=True, help="Of that filter.")
 @click.option(
-    "--strength", type=float, default=Start.strength, show_default=True, help="Of the patch at first."
+    "--strength", type=Finite(), default=Start.strength, show_default=True, help="Of the patch at first."
 )
 @click.option("--rank", type=positive, default=Start.rank, show_default=True, help="Most directions a layer.")
 @click.option(
@@ -37,7 +38,7 @@ share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 @click.option("--steps", type=positive, default=Options.steps, show_default=True)
 @click.option(
     "--learning-rate",
-    type=float,
+    type=Finite(),
     default=Options.learning_rate,
     show_default=True,
     help="As of a LoRA; with '--train core' a share of the patch, say 0.02.",
@@ -45,7 +46,7 @@ share = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 @click.option("--harm-weight", type=share, default=Options.harm_weight, show_default=True)
 @click.option(
     "--distill",
-    type=click.FloatRange(0, 1),
+    type=Finite(0, 1),
     default=Options.distill,
     show_default=True,
     help="Benign answers: the share taught by the utility expert; the rest by the data.",

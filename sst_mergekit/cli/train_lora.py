@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sst_mergekit.cli import output
+from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.experiments.lora_options import Options
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import DTYPES, ModelSpec
@@ -24,7 +25,7 @@ positive = click.IntRange(min=1)
 @click.option("--steps", type=positive, default=Options.steps, show_default=True)
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     default=Options.learning_rate,
     show_default=True,
 )

@@ -101,7 +101,7 @@ def load(path: Path) -> Config:
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SstError(f"{path}: cannot be read ({error.strerror}); name a file with --config") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise SstError(f"{path}: not valid YAML ({reason})") from None
     try:

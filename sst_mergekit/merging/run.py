@@ -11,6 +11,7 @@ from sst_mergekit.errors import RecipeError
 from sst_mergekit.files import new_directory
 from sst_mergekit.merging.lora_cache import lora_cache
 from sst_mergekit.recipe.check import check_recipe
+from sst_mergekit.recipe.explaining import explained
 from sst_mergekit.recipe.fault import Fault
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ def merge(
             not be; None: no check.
 
     Raises:
-        RecipeError: the check found an error.
+        RecipeError: the check found an error, before the merge or where it failed.
         SstError: the directory exists; or the merge failed on statistics or an adapter.
         click.UsageError: arguments that mergekit does not know.
     """
@@ -57,7 +58,8 @@ def merge(
             on_faults(_check(given, out))
         with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:
             given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
-            main.invoke(context)
+            with explained(lambda: _check(given, out)):
+                main.invoke(context)
             _name_card(temporary, out.name)
     return out
 

@@ -13,7 +13,7 @@ from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometry import Geometry, Statistics
 from sst_mergekit.core.low_rank import factored
 from sst_mergekit.core.settings import FilterSettings
-from sst_mergekit.errors import StatisticsError
+from sst_mergekit.errors import StatisticsError, is_out_of_memory
 from sst_mergekit.plugin.evidence import Evidence
 from sst_mergekit.plugin.shapes import require_shape
 
@@ -86,9 +86,12 @@ class LayerFilter:
         harm, benign = self._tensors(self.harm, patch), self._tensors(self.benign, patch)
         try:
             return function(harm, benign, self.kappa, self.settings)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # RuntimeError: torch's, of shapes and decompositions
+            if is_out_of_memory(error):
+                raise
+            said = " ".join(str(error).split())
             raise StatisticsError(
-                f"{self.tensor_name}: {error} (statistics: {self.harm.origin}, {self.benign.origin})"
+                f"{self.tensor_name}: {said} (statistics: {self.harm.origin}, {self.benign.origin})"
             ) from None
 
     @staticmethod

@@ -8,6 +8,7 @@ from sst_mergekit.core import settings as defaults
 from sst_mergekit.core.filtering import data_free
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import (
     Balance,
     Cost,
@@ -33,6 +34,7 @@ from sst_mergekit.plugin.roles import cast, sources
     pretty_name="SST-Merge",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),
 )
+@finite
 def sst(
     group: TensorGroup,
     role: PerNonBase[Role],

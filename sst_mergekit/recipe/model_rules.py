@@ -70,7 +70,9 @@ def adapters_fit(recipe: Recipe) -> Iterator[Fault]:
             continue
         try:
             made_for = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
-        except (ValueError, AttributeError):
+            if made_for is not None and not isinstance(made_for, str):
+                raise ValueError(made_for)
+        except (ValueError, AttributeError, RecursionError):
             yield Fault(key, f"{config}: damaged; save the adapter again")
             continue
         own = directory_of(reference.model)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mergekit.common import ModelReference
 from mergekit.merge_methods import registry
 from mergekit.merge_methods.base import MergeMethod
 
 import sst_mergekit
-from sst_mergekit.errors import RecipeError
+from sst_mergekit.recipe.reading import read_yaml
 
 Settings = Mapping[str, Any]
 
@@ -84,7 +83,7 @@ def load_recipe(
     """
     sst_mergekit.register()
     path = Path(path)
-    raw = _read(path)
+    raw = read_yaml(path)
     methods = {method.spec.name: method for method in registry.registered_methods()}
     method = methods.get(str(raw.get("merge_method")))
     base = reference(raw.get("base_model"))
@@ -96,41 +95,11 @@ def reference(value: Any) -> ModelReference | None:
     if not value or not isinstance(value, str | Mapping):
         return None
     try:
-        return ModelReference.model_validate(value)
+        found = ModelReference.model_validate(value)
     except (ValueError, RuntimeError):  # pydantic's, and mergekit's own from its validators
         return None
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """A loader that refuses a mapping with a key written twice (YAML forbids it, PyYAML keeps the last)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen:
-                problem = f"key '{key.value}' is written twice, mergekit would use the last one only"
-                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise RecipeError(f"{path}: cannot be read ({reason})") from None
-    try:
-        raw = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506  (a SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise RecipeError(f"{path}: {place}{error.problem}; mend the YAML there") from None
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(raw, Mapping):
-        raise RecipeError(f"{path}: holds {type(raw).__name__}, expected keys like merge_method and models")
-    return raw
+    paths = [found.model, *([found.lora] if found.lora else [])]
+    return found if all(path.path for path in paths) else None
 
 
 def _groups(raw: Mapping[str, Any], base: ModelReference | None) -> Iterator[Group]:

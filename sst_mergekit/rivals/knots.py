@@ -95,6 +95,8 @@ def ties(
 
 def trim(tensor: Tensor, density: float) -> Tensor:
     """Return the tensor with only its ``int(density * n)`` entries of largest magnitude; ties all stay."""
+    if not tensor.numel():  # updates of zeros span nothing
+        return tensor
     count = max(1, int(density * tensor.numel()))
     size = tensor.abs()
     return tensor * (size >= size.flatten().kthvalue(tensor.numel() - count + 1).values)

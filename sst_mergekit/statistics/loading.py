@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from sst_mergekit.errors import SstError, StatisticsError
+from sst_mergekit.errors import SstError, StatisticsError, is_out_of_memory
 from sst_mergekit.statistics.settings import ModelSpec
 
 
@@ -38,7 +38,7 @@ def load_tokenizer(spec: ModelSpec) -> Any:
         return AutoTokenizer.from_pretrained(
             name, revision=revision, trust_remote_code=spec.trust_remote_code
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  (transformers and tokenizers raise many kinds)
         raise StatisticsError(f"{spec.model}: its tokenizer cannot be loaded ({_brief(error)})") from None
 
 
@@ -65,7 +65,9 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> A
             device_map=spec.device_map,
             attn_implementation=spec.attention,
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
         raise StatisticsError(f"{spec.model}: cannot be loaded ({_brief(error)})") from None
     if spec.adapter:
         model = _with_adapter(model, spec.adapter)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.statistics.wellformed import faults
 
 FORMAT = "sst-mergekit/statistics"
 VERSION = 2
@@ -70,22 +71,22 @@ def read_manifest(directory: Path) -> Manifest:
         )
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StatisticsError(f"{path}: not valid JSON ({error}); measure the statistics again") from None
+    except OSError as error:
+        raise StatisticsError(f"{path}: cannot be read ({error.strerror}); measure again") from None
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise StatisticsError(f"{path}: not valid JSON ({reason}); measure the statistics again") from None
     if not isinstance(body, dict) or body.get("format") != FORMAT:
         raise StatisticsError(f"{path}: not a manifest of sst-mergekit statistics")
     if body.get("format_version") != VERSION:
         found = body.get("format_version")
         raise StatisticsError(f"{path}: format_version {found}, this release reads {VERSION}; measure again")
-    try:
-        fields = {
-            field.name: body[field.name] for field in dataclasses.fields(Manifest) if field.name != "run"
-        }
-        fields["run"] = body.get("run", {})
-        fields["layers"] = {name: _layer(record) for name, record in fields["layers"].items()}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise StatisticsError(f"{path}: damaged, {error!r}; measure the statistics again") from None
-    return Manifest(**fields)
+    fault = next(faults(body), None)
+    if fault:
+        raise StatisticsError(f"{path}: {fault}; copy it again, or measure the statistics again")
+    body = {"run": {}} | body
+    fields = {field.name: body.get(field.name) for field in dataclasses.fields(Manifest)}
+    return Manifest(**fields | {"layers": {name: _layer(record) for name, record in body["layers"].items()}})
 
 
 def _layer(record: dict[str, Any]) -> LayerRecord:

@@ -117,30 +117,53 @@ def _rows(source: Source) -> Iterable[dict[str, Any]]:
 
 def _json_lines(path: Path) -> Iterable[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}:{number}: not valid JSON ({error})") from None
+        except (ValueError, RecursionError) as error:
+            reason = "nested too deeply" if isinstance(error, RecursionError) else error
+            raise DataError(f"{path}:{number}: not valid JSON ({reason}); mend or remove the line") from None
         if not isinstance(row, dict):
             raise DataError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}")
         rows.append(row)
     return rows
 
 
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
+
+
 def _conversation(source: Source, index: int, row: dict[str, Any]) -> Conversation:
     where = f"{source.location}: row {index + 1}"
     if row.get(source.messages_field):
-        return _from_messages(where, row[source.messages_field])
+        return _writable(where, _from_messages(where, row[source.messages_field]))
     for name, flag in ((source.prompt_field, "--prompt-field"), (source.response_field, "--response-field")):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise DataError(
                 f"{where}: field '{name}' is missing or empty (fields: {', '.join(map(str, row))}); "
                 f"name it with {flag}, or give '{source.messages_field}'"
             )
-    return Conversation((("user", row[source.prompt_field]), ("assistant", row[source.response_field])))
+    pairs = ("user", row[source.prompt_field]), ("assistant", row[source.response_field])
+    return _writable(where, Conversation(pairs))
+
+
+def _writable(where: str, conversation: Conversation) -> Conversation:
+    """Return the conversation; raise DataError if a text of it is none: half of a surrogate pair."""
+    for _, text in conversation.messages:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{where}: holds half of a surrogate pair, which is no character; remove it"
+            ) from None
+    return conversation
 
 
 def _from_messages(where: str, messages: Any) -> Conversation:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pkgutil
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -167,3 +169,18 @@ def test_a_module_that_nobody_can_find_is_nobodys(monkeypatch: pytest.MonkeyPatc
 def test_the_start_file_names_the_callable() -> None:
     lines = [line for line in (ROOT / "sst_mergekit.start").read_text("ascii").splitlines() if line[0] != "#"]
     assert [pkgutil.resolve_name(line) for line in lines] == [_hook.install]
+
+
+def test_a_finder_that_asks_all_others_does_not_go_round_in_circles():
+    code = (
+        "import sys\nfrom sst_mergekit import _hook\n_hook.install()\n"
+        "class Other:\n"
+        "    def find_spec(self, *asked):\n"
+        "        found = (finder.find_spec(*asked) for finder in sys.meta_path if finder is not self)\n"
+        "        return next((spec for spec in found if spec), None)\n"
+        "sys.meta_path.insert(0, Other())\n"
+        "import mergekit.merge_methods.registry as registry\n"
+        "print('sst' in {method.spec.name for method in registry.registered_methods()})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "True"

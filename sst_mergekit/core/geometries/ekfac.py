@@ -58,6 +58,8 @@ def _corrected(side: Statistics, p: Tensor, u: Tensor, damping: float) -> Tensor
     )
     damped = torch.outer(rows + damping * p.square().sum(0), columns + damping * u.square().sum(0))
     measured = side["corrected"].to(torch.float64) / (scale["output"] * scale["input"])
+    if not bool(torch.isfinite(measured).all()):
+        raise ValueError("the corrected second moments are not finite; measure them again")
     return (damped - torch.outer(rows, columns)).clamp(min=0) + measured
 
 

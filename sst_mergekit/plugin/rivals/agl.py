@@ -5,6 +5,7 @@ from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, T
 from mergekit.merge_methods.easy_define import merge_method
 
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Density, OnMissing, Strength
 from sst_mergekit.plugin.rivals.measured import measured, source_of, without
 from sst_mergekit.plugin.rivals.parameters import Penalty, Role
@@ -21,6 +22,7 @@ ROLES = Roles({"utility": (1, 1), "safety": (1, 1)})
     reference_url="https://arxiv.org/abs/2508.02079",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),
 )
+@finite
 def agl(
     group: TensorGroup,
     role: PerNonBase[Role],

@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.patching import seed_of
 from sst_mergekit.plugin.rivals.parameters import Drop, Rank, Weight
 from sst_mergekit.plugin.rivals.roles import ordered
@@ -16,6 +17,7 @@ from sst_mergekit.rivals import dare_svd as rival
     pretty_name="DARE on singular components",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=1),
 )
+@finite
 def dare_svd(
     group: TensorGroup,
     weight: PerNonBase[Weight] = 1.0,  # type: ignore[assignment]

@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Damping
 from sst_mergekit.plugin.rivals.measured import Measured, source_of
 from sst_mergekit.plugin.rivals.parameters import FisherForm, OrAverage, Weight
@@ -19,6 +20,7 @@ NEEDS = {"diagonal": ("diagonal",), "kronecker": ("input", "output")}
     reference_url="https://arxiv.org/abs/2111.09832",
     contract=InputContract(base=BasePolicy.OPTIONAL, min_non_base=2),
 )
+@finite
 def fisher(
     group: TensorGroup,
     fisher: PerNonBase[str] = "",  # type: ignore[assignment]

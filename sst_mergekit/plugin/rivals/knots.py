@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Density, Strength
 from sst_mergekit.plugin.rivals.parameters import Weight
 from sst_mergekit.plugin.rivals.roles import ordered
@@ -17,6 +18,7 @@ from sst_mergekit.rivals import knots as rival
     reference_url="https://arxiv.org/abs/2410.19735",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=1),
 )
+@finite
 def knots(
     group: TensorGroup,
     weight: PerNonBase[Weight] = 1.0,  # type: ignore[assignment]

@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorEntry, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Density, Strength
 from sst_mergekit.plugin.rivals.measured import measured, source_of, without
 from sst_mergekit.plugin.rivals.parameters import OrAverage, Weight
@@ -19,6 +20,7 @@ from sst_mergekit.rivals.average import average
     reference_url="https://arxiv.org/abs/2502.16770",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),
 )
+@finite
 def led(
     group: TensorGroup,
     fisher: PerNonBase[str] = "",  # type: ignore[assignment]

@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Strength
 from sst_mergekit.plugin.rivals.pair import aligned_of, pair_difference
 from sst_mergekit.plugin.rivals.parameters import Extrapolation, Rank, Role
@@ -20,6 +21,7 @@ ROLES = Roles({"utility": (0, 1), "aligned": (0, 1), "unaligned": (0, 1)}, pair=
     reference_url="https://arxiv.org/abs/2506.15606",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=1),
 )
+@finite
 def lox(
     group: TensorGroup,
     role: PerNonBase[Role],

@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.rivals.parameters import Interpolation, Role, Share
 from sst_mergekit.plugin.rivals.roles import Roles, by_role
 from sst_mergekit.plugin.rivals.tensors import difference, wide
@@ -18,6 +19,7 @@ ROLES = Roles({"utility": (1, 1), "safety": (1, 1)})
     reference_url="https://arxiv.org/abs/2411.06824",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),
 )
+@finite
 def mergealign(
     group: TensorGroup,
     role: PerNonBase[Role],

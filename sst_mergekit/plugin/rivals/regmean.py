@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Damping
 from sst_mergekit.plugin.rivals.measured import Measured, source_of
 from sst_mergekit.plugin.rivals.parameters import OffDiagonal, OrAverage, Weight
@@ -17,6 +18,7 @@ from sst_mergekit.rivals import regmean as rival
     reference_url="https://arxiv.org/abs/2212.09849",
     contract=InputContract(base=BasePolicy.OPTIONAL, min_non_base=2),
 )
+@finite
 def regmean(
     group: TensorGroup,
     fisher: PerNonBase[str] = "",  # type: ignore[assignment]

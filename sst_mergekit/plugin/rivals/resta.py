@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import Strength
 from sst_mergekit.plugin.patching import seed_of
 from sst_mergekit.plugin.rivals.pair import pair_difference
@@ -21,6 +22,7 @@ ROLES = Roles({"utility": (1, 1), "aligned": (0, 1), "unaligned": (0, 1)}, pair=
     reference_url="https://arxiv.org/abs/2402.11746",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),
 )
+@finite
 def resta(
     group: TensorGroup,
     role: PerNonBase[Role],

@@ -4,6 +4,7 @@ import torch
 from mergekit.merge_methods.base import BasePolicy, InputContract, PerNonBase, TensorGroup
 from mergekit.merge_methods.easy_define import merge_method
 
+from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.rivals.pair import pair_difference
 from sst_mergekit.plugin.rivals.parameters import Role, Threshold
 from sst_mergekit.plugin.rivals.roles import Roles, by_role
@@ -19,6 +20,7 @@ ROLES = Roles({"utility": (1, 1), "aligned": (0, 1), "unaligned": (0, 1)}, pair=
     reference_url="https://arxiv.org/abs/2405.16833",
     contract=InputContract(base=BasePolicy.REQUIRED, min_non_base=2),
 )
+@finite
 def safe_lora(
     group: TensorGroup, role: PerNonBase[Role], threshold: Threshold = rival.THRESHOLD
 ) -> torch.Tensor:
