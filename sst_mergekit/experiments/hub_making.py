@@ -137,7 +137,8 @@ def results_of(
     loading, sizes = Loading(**inputs["loading"]), inputs["batch_sizes"]
     place = {"parallelize": True} if loading.spreads else {"device": loading.device}
     more = {"attn_implementation": loading.attention} if loading.attention else {}
-    lm = HFLM(
+    make: Any = HFLM  # lm-eval's registry hides its parameters
+    lm = make(
         pretrained=str(model), peft=str(adapter) if adapter else None, dtype=loading.dtype, **place, **more
     )
     metadata = {} if inputs["samples"] is None else {"samples": inputs["samples"]}

@@ -75,7 +75,7 @@ def loading_of(model: ModelOptions) -> Loading:
 
 def _without_flash(loading: Loading) -> str | None:
     """Return why flash attention cannot be used, or None."""
-    from transformers.utils import is_flash_attn_2_available
+    from transformers.utils.import_utils import is_flash_attn_2_available
 
     if not loading.device.startswith("cuda"):
         return "flash attention needs a GPU"
