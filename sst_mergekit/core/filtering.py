@@ -46,6 +46,23 @@ def filter_patch(
     tensor([[0.5000, 0.5000],
             [0.5000, 0.5000]])
     """
+    kept = _filtered(geometry, patch, harm, benign, kappa, settings)
+    if not bool(torch.isfinite(kept.sum())) and not bool(torch.isfinite(kept).all()):
+        raise ValueError(
+            f"the filtered patch is not finite in {str(kept.dtype).removeprefix('torch.')}: patch or "
+            "statistics hold numbers too large or too far apart; measure again, or raise damping"
+        )
+    return kept
+
+
+def _filtered(
+    geometry: Geometry,
+    patch: Tensor,
+    harm: Statistics,
+    benign: Statistics,
+    kappa: float,
+    settings: FilterSettings,
+) -> Tensor:
     closed = geometry.closed.get(settings.filter)
     if closed is not None:
         return closed(patch, harm, benign, kappa, settings)

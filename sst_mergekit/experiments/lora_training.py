@@ -51,6 +51,8 @@ def train_lora(spec: ModelSpec, source: Source, out: Path, options: Options, for
         losses = fit(model, rows, options, spec.device)
         for config in model.peft_config.values():
             config.base_model_name_or_path = spec.model
+        for config in model.peft_config.values():  # a set, whose order is another in every process
+            config.target_modules = sorted(config.target_modules)
         model.save_pretrained(folder, safe_serialization=True)
         tenth = max(1, len(losses) // 10)
         done = Trained(sum(losses[:tenth]) / tenth, sum(losses[-tenth:]) / tenth)

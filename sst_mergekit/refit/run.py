@@ -67,6 +67,8 @@ def refit(
             done = fit(adapted, harm, benign, options)
         for config in adapted.peft_config.values():
             config.base_model_name_or_path = spec.model
+        for config in adapted.peft_config.values():  # a set, whose order is another in every process
+            config.target_modules = sorted(config.target_modules)
         adapted.save_pretrained(temporary, safe_serialization=True)
     return done
 
