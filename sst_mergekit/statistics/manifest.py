@@ -85,8 +85,9 @@ def read_manifest(directory: Path) -> Manifest:
     if fault:
         raise StatisticsError(f"{path}: {fault}; copy it again, or measure the statistics again")
     body = {"run": {}} | body
-    fields = {field.name: body.get(field.name) for field in dataclasses.fields(Manifest)}
-    return Manifest(**fields | {"layers": {name: _layer(record) for name, record in body["layers"].items()}})
+    fields: dict[str, Any] = {field.name: body.get(field.name) for field in dataclasses.fields(Manifest)}
+    layers = {name: _layer(record) for name, record in body["layers"].items()}
+    return Manifest(**fields | {"layers": layers})
 
 
 def _layer(record: dict[str, Any]) -> LayerRecord:

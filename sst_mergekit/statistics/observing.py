@@ -70,7 +70,7 @@ def _hooks(
 ) -> list:
     output = model.get_output_embeddings()  # type: ignore[operator]
     handles = [output.register_forward_pre_hook(_response_alone(at))] if output is not None else []
-    last = next(reversed(kinds), None)
+    last = list(kinds)[-1] if kinds else None
     for name, kind in kinds.items():
         module = kind.layer.module
         if backward:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeGuard
 
 from sst_mergekit.core.geometry import TRACED
 
@@ -69,7 +69,7 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-def _is_mapping(value: Any) -> bool:
+def _is_mapping(value: Any) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(value, Mapping)
 
 
