@@ -51,13 +51,13 @@ def temporary_directory(out: Path, what: str = "partial") -> Iterator[Path]:
         what: part of its name: what it holds.
     """
     _clear_remains(out)
-    temporary = _name(out, what)
-    while True:
-        temporary.mkdir()
-        lock = _lock(temporary)
-        if temporary.exists():  # or it was taken for remains before it was locked
-            break
+    temporary, lock = _name(out, what), None
+    if temporary.exists():
+        raise SstError(f"{out}: is being written by this process already; wait, or choose another place")
     try:
+        while not temporary.exists():  # nor again: it may be taken for remains before it is locked
+            temporary.mkdir()
+            lock = _lock(temporary)
         yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
