@@ -86,8 +86,8 @@ def read_manifest(directory: Path) -> Manifest:
         raise StatisticsError(f"{path}: {fault}; copy it again, or measure the statistics again")
     body = {"run": {}} | body
     fields: dict[str, Any] = {field.name: body.get(field.name) for field in dataclasses.fields(Manifest)}
-    layers = {name: _layer(record) for name, record in body["layers"].items()}
-    return Manifest(**fields | {"layers": layers})
+    fields["layers"] = {name: _layer(record) for name, record in body["layers"].items()}
+    return Manifest(**fields)
 
 
 def _layer(record: dict[str, Any]) -> LayerRecord:

@@ -40,8 +40,8 @@ def _layer(key: str, record: Any) -> Iterator[str]:
         yield _fault(key, record, "a mapping")
         return
     shape = record.get("shape")
-    whole = isinstance(shape, list) and all(type(side) is int and side > 0 for side in shape)
-    if not whole or len(shape) != 2:
+    sides = shape if isinstance(shape, list) else []
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
         yield _fault(f"{key}.shape", shape, "two whole numbers > 0")
     if type(record.get("transposed")) is not bool:
         yield _fault(f"{key}.transposed", record.get("transposed"), "true or false")

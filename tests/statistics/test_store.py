@@ -90,8 +90,8 @@ def test_two_runs_write_the_same_bytes(made, tmp_path):
         (lambda d: (d / "manifest.json").write_text("{"), "not valid JSON"),
         (lambda d: (d / "manifest.json").write_text("[]"), "not a manifest of sst-mergekit"),
         (lambda d: edit(d, lambda b: b.update(format_version=9)), "format_version 9, this release reads 2"),
-        (lambda d: edit(d, lambda b: b.pop("layers")), "damaged, KeyError"),
-        (lambda d: edit(d, lambda b: b.update(layers=[])), "damaged"),
+        (lambda d: edit(d, lambda b: b.pop("layers")), "layers: got None, expected a mapping"),
+        (lambda d: edit(d, lambda b: b.update(layers=[])), r"layers: got \[\], expected a mapping"),
     ],
 )
 def test_a_damaged_manifest_is_refused(copy, spoil, match):
@@ -111,7 +111,7 @@ def first_record(store):
         (lambda d: next(d.glob("*.safetensors")).write_bytes(b"\x00" * 64), "cannot read"),
         (
             lambda d: edit(d, lambda b: b["weight_map"].update(dict.fromkeys(b["weight_map"], "../x"))),
-            "not found, needed for",
+            r"weight_map\..*got '\.\./x', expected the name of a file in this directory",
         ),
     ],
 )
