@@ -12,7 +12,15 @@ _NO_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno
 
 
 class SstError(Exception):
-    """A fault in what the user gave us: says where, what it is, and the next step."""
+    """A fault in what the user gave us: says where, what it is, and the next step, on one line.
+
+    >>> str(SstError("a name\\nof two lines: not found"))
+    'a name of two lines: not found'
+    """
+
+    def __str__(self) -> str:
+        """Return the message; line breaks in names and in what libraries say become blanks."""
+        return " ".join(super().__str__().splitlines())
 
 
 class RecipeError(SstError):

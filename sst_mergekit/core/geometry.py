@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from sst_mergekit.core import truncated
-from sst_mergekit.core.settings import FilterSettings
+from sst_mergekit.core.settings import TRACED, FilterSettings
 
 Statistics = Mapping[str, Tensor]
 # (B [d_out, r], A [r, d_in], harm, benign, kappa, settings) -> (L B, A R): the filtered patch B A as factors
@@ -93,7 +93,6 @@ def mean_eigenvalue(name: str, tensor: Tensor) -> float:
 
 
 FACTORS = ("input", "output")  # dense, diagonal or truncated
-TRACED = ("input", "output", "diagonal", "scores")  # statistics whose trace is part of a Fisher matrix's
 
 
 def balance(harm: float, harm_total: float, benign: float, benign_total: float) -> float:

@@ -41,3 +41,4 @@ THRESHOLD = "layer"
 BALANCE = "global"
 ON_MISSING = "error"
 DEFAULTS = FilterSettings()
+TRACED = ("input", "output", "diagonal", "scores")  # statistics whose trace is part of a Fisher matrix's

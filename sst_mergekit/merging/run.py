@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import sst_mergekit
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.files import new_directory
+from sst_mergekit.files import new_directory, write_text
 from sst_mergekit.merging.lora_cache import lora_cache
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.recipe.explaining import explained
@@ -60,7 +61,7 @@ def merge(
             given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
             with explained(lambda: _check(given, out)):
                 main.invoke(context)
-            _name_card(temporary, out.name)
+            _tidy_card(temporary, out.name)
     return out
 
 
@@ -70,9 +71,18 @@ def _check(given: dict, out: Path) -> list[Fault]:
     return check_recipe(given["config_file"], Path(cache), given["lora_merge_dtype"])
 
 
-def _name_card(directory: Path, name: str) -> None:
-    """Write OUT's name into the model card, which mergekit titled after the temporary directory."""
+def _tidy_card(directory: Path, name: str) -> None:
+    """Write OUT's name into the model card, which mergekit titled after the temporary directory.
+
+    Its models, which mergekit names in an order that differs from process to process, are sorted.
+    """
     card = directory / "README.md"
-    if card.is_file():
-        text = card.read_text(encoding="utf-8").replace(f"# {directory.name}\n", f"# {name}\n", 1)
-        card.write_text(text, encoding="utf-8")
+    if not card.is_file():
+        return
+    text = card.read_text(encoding="utf-8").replace(f"# {directory.name}\n", f"# {name}\n", 1)
+    head = re.sub(r"(?<=^base_model:\n)(- .*\n)+", _sorted, text, count=1, flags=re.MULTILINE)
+    write_text(card, re.sub(r"(^\* .*\n)+", _sorted, head, flags=re.MULTILINE))
+
+
+def _sorted(lines: re.Match[str]) -> str:
+    return "".join(sorted(lines.group().splitlines(keepends=True)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePath, PureWindowsPath
 from typing import Any, TypeGuard
 
-from sst_mergekit.core.geometry import TRACED
+from sst_mergekit.core.settings import TRACED
 
 _MAPPINGS = ("model", "data", "form", "versions", "skipped", "files", "weight_map", "layers")
 _TEXTS = ("kind", "labels", "dtype")

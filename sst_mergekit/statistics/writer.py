@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from sst_mergekit.core.geometry import TRACED, trace
+from sst_mergekit.core.geometry import trace
+from sst_mergekit.core.settings import TRACED
 from sst_mergekit.files import sha256
 from sst_mergekit.statistics.collect import Collected
 from sst_mergekit.statistics.layers import Layer

@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import merging
 import pytest
+import timed_merges
 from made_models import adapter, linear_shapes
 from report import Report
 from transformers import LlamaConfig
@@ -33,7 +33,7 @@ def test_task_arithmetic_of_adapters(report: Report, tmp_path: Path) -> None:
     shapes = linear_shapes(SEVEN_BILLION)
     one, two = (adapter(tmp_path / f"adapter{seed}", str(base), shapes, seed) for seed in (1, 2))
     experts = [(f"{base}+{one}", {"weight": 1.0}), (f"{base}+{two}", {"weight": 0.5})]
-    recipe = merging.recipe(tmp_path / "recipe.yml", "task_arithmetic", base, experts)
+    recipe = timed_merges.recipe(tmp_path / "recipe.yml", "task_arithmetic", base, experts)
     outs = tmp_path / "ours", tmp_path / "peft"
     sides = {
         "sst-mergekit": Side([sys.executable, COMBINING, "ours", recipe, outs[0]], fresh=outs[:1]),

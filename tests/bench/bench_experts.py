@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import merging
 import pytest
+import timed_merges
 import usage
 from made_models import M140, checkpoint
 from made_statistics import statistics
@@ -37,7 +37,7 @@ def test_experts(report: Report, tmp_path: Path) -> None:
     for number in NUMBERS:
         for method, found in used.items():
             recipe = _recipe(tmp_path / f"{method}-{number}.yml", method, base, experts[:number])
-            found.append(usage.of(merging.side(recipe, tmp_path / "cache").command))
+            found.append(usage.of(timed_merges.side(recipe, tmp_path / "cache").command))
     seconds = {method: [each.cpu for each in found] for method, found in used.items()}
     report.growth("Growth", "merge by experts", "experts", NUMBERS, seconds)
     tensor = SIZES["vocab_size"] * SIZES["hidden_size"] * 4 / 2**20
@@ -54,4 +54,4 @@ def _recipe(path: Path, method: str, base: Path, experts: list[tuple[Path, Path]
         for model, fisher in experts
     ]
     shared = {"on_missing": "keep"} if method == "sst" else {"normalize": False}
-    return merging.recipe(path, method, base, models, **shared)
+    return timed_merges.recipe(path, method, base, models, **shared)

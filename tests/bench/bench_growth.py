@@ -12,8 +12,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import merging
 import pytest
+import timed_merges
 import turns
 import usage
 from made_models import checkpoint, sized
@@ -70,7 +70,7 @@ def _merged(folder: Path, sizes: Mapping, name: str) -> float:
     roles = ("utility", "safety")
     if name == "task_arithmetic":
         experts = [(folder / role, {"weight": 1.0}) for role in roles]
-        recipe = merging.recipe(folder / "recipe.yml", name, folder / "base", experts)
+        recipe = timed_merges.recipe(folder / "recipe.yml", name, folder / "base", experts)
     else:
         kind = name.split(", ")[1].lower()
         made = [statistics(folder / f"{kind}{i}", sizes, kind, i, ends=False) for i in (1, 2)]
@@ -78,8 +78,8 @@ def _merged(folder: Path, sizes: Mapping, name: str) -> float:
             (folder / role, {"role": role, "fisher": str(at)}) for role, at in zip(roles, made, strict=True)
         ]
         shared = {"geometry": kind, "on_missing": "keep"}
-        recipe = merging.recipe(folder / "recipe.yml", "sst", folder / "base", experts, **shared)
-    side = merging.side(recipe, folder / "cache")
+        recipe = timed_merges.recipe(folder / "recipe.yml", "sst", folder / "base", experts, **shared)
+    side = timed_merges.side(recipe, folder / "cache")
     seconds = usage.of(side.command).cpu
     turns.remove(side.fresh)
     return seconds

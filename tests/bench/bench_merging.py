@@ -9,8 +9,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import merging
 import pytest
+import timed_merges
 from made_models import M140, adapter, checkpoint, linear_shapes
 from made_statistics import statistics
 from report import Report
@@ -45,12 +45,12 @@ def _sst(world: Path, name: str, safety: Path | str, kind: str) -> Path:
     own = _statistics(world, kind)
     experts = [(world / "utility", own[0]), (safety, own[1])]
     shared = {"geometry": kind, "on_missing": "keep"}  # the norms have no statistics
-    return merging.recipe(world / f"{name}.yml", "sst", world / "base", experts, **shared)
+    return timed_merges.recipe(world / f"{name}.yml", "sst", world / "base", experts, **shared)
 
 
 def _host(world: Path, name: str, method: str, safety: Path | str, **own: float) -> Path:
     experts = [(world / "utility", OWN | own), (safety, OWN | own)]
-    return merging.recipe(world / f"{name}.yml", method, world / "base", experts)
+    return timed_merges.recipe(world / f"{name}.yml", method, world / "base", experts)
 
 
 @pytest.mark.bench
@@ -60,7 +60,7 @@ def test_diagonal(report: Report, world: Path) -> None:
         "task_arithmetic": _host(world, "plain", "task_arithmetic", world / "safety"),
         "ties": _host(world, "ties", "ties", world / "safety", density=0.5),
     }
-    sides = {name: merging.side(path, world / "cache") for name, path in recipes.items()}
+    sides = {name: timed_merges.side(path, world / "cache") for name, path in recipes.items()}
     runs = in_turn(sides, RUNS)
     name = "sst, diagonal, against"
     found = report.ratio(SECTION, f"{name} task_arithmetic", runs, "sst", "task_arithmetic", at_most=1.5)
@@ -91,7 +91,7 @@ def _kronecker(report: Report, world: Path, patches: str, safety: Path | str) ->
         "sst": _sst(world, "kronecker", safety, "kronecker"),
         "task_arithmetic": _host(world, "plain", "task_arithmetic", safety),
     }
-    sides = {name: merging.side(path, world / "cache") for name, path in recipes.items()}
+    sides = {name: timed_merges.side(path, world / "cache") for name, path in recipes.items()}
     runs = in_turn(sides, RUNS)
     name = f"sst, Kronecker, {patches}, against task_arithmetic"
     found = report.ratio(SECTION, name, runs, "sst", "task_arithmetic", at_most=4)

@@ -9,8 +9,8 @@ import time
 import venv
 from pathlib import Path
 
-import merging
 import pytest
+import timed_merges
 import usage
 from made_models import checkpoint, sized
 from made_statistics import statistics as statistics_of
@@ -78,7 +78,7 @@ def test_check(report: Report, tmp_path: Path) -> None:
         (checkpoint(tmp_path / role, sizes, seed, base), {"role": role, "fisher": str(fisher)})
         for seed, role, fisher in zip((1, 2), ("utility", "safety"), made, strict=True)
     ]
-    recipe = merging.recipe(tmp_path / "sst.yml", "sst", base, experts, on_missing="keep")
+    recipe = timed_merges.recipe(tmp_path / "sst.yml", "sst", base, experts, on_missing="keep")
     used = [usage.of([sys.executable, "-m", "sst_mergekit", "check", recipe]) for _ in range(5)]
     found = report.figure(SECTION, "sst-mergekit check, wall", [each.wall for each in used], "s", at_most=2)
     report.figure(SECTION, "sst-mergekit check, CPU", [each.cpu for each in used], "s")

@@ -89,7 +89,8 @@ def test_what_is_dropped_and_drawn_is_said(tmp_path: Path, caplog: pytest.LogCap
         "sst_jbb_benign: 5 of 50 prompts dropped as seen; asking 30 of 45 (sample_seed 0)"
     ]
     caplog.clear()
-    numbers(seen=[str(tmp_path / "seen.jsonl")])
+    with caplog.at_level(logging.WARNING):
+        numbers(seen=[str(tmp_path / "seen.jsonl")])
     assert "5 of 50 prompts dropped as seen; asking 45 of 45" in caplog.text
 
 

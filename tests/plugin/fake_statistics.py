@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from sst_mergekit.core.geometry import TRACED, trace
+from sst_mergekit.core.geometry import trace
+from sst_mergekit.core.settings import TRACED
 from sst_mergekit.files import sha256
 from sst_mergekit.statistics.manifest import FORMAT, VERSION
 

@@ -1,6 +1,6 @@
 """A merge as a process of its own, charged from the reading of the recipe to the last file, without imports.
 
-python merging.py RECIPE OUT LORA_CACHE
+python timed_merges.py RECIPE OUT LORA_CACHE
 """
 
 from __future__ import annotations
