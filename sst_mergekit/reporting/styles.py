@@ -19,7 +19,11 @@ _KNOWN = {
     "AGL": 4,
 }
 _UNMERGED = {"base": 0, "utility-expert": 1, "safety-expert": 2}
-LABELS = {"utility-expert": "utility expert", "safety-expert": "safety expert", "dare_ties": "DARE-TIES"}
+REFIT = "sst_refit"
+LABELS = {"utility-expert": "utility expert", "safety-expert": "safety expert", "dare_ties": "DARE-TIES"} | {
+    REFIT: "SST-Merge, refitted",
+    "lora_training": "LoRA training",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Style:
 
 
 def styles(names: Iterable[str], best: str | None = None) -> dict[str, Style]:
-    """Return each model's style; main are the unmerged, the published methods and the best.
+    """Return each model's style; main are the unmerged, the published methods, our refit and the best.
 
     Colours and shapes are counted on together: 7 and 6 have no common factor, so that 42 differ.
 
@@ -52,7 +56,7 @@ def styles(names: Iterable[str], best: str | None = None) -> dict[str, Style]:
         elif name in _KNOWN:
             found[name] = Style(_KNOWN[name], _KNOWN[name], True)
         else:
-            found[name] = Style(further % COLOURS, further % SHAPES, name == best)
+            found[name] = Style(further % COLOURS, further % SHAPES, name in (best, REFIT))
             further += 1
     return found
 
