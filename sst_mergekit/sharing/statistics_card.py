@@ -40,7 +40,7 @@ def _part(directory: Path, manifest: Manifest, name: str) -> str:
     )
     return f"""\
 Fisher statistics ({manifest.kind}) of {len(manifest.layers)} layers, for merges with
-[sst-mergekit](https://pypi.org/project/sst-mergekit/). No weights of the model and no rows of the data are
+`sst-mergekit`. No weights of the model and no rows of the data are
 in here; what the data were can in part be inferred from second moments, so share no statistics of data that
 are secret.
 
