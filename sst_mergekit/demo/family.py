@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.demo.methods import METHODS, Experts, Method, Settings, recipe_of, sst_recipe
 
 KINDS = ("diagonal", "ekfac", "subspace")  # statistics that they need beside the Kronecker factors
 DATA = ("benign", "harm")  # of the utility and of the safety expert
-_COSTS = ("cost", (0.03, DEFAULTS.cost))
+_COSTS = ("cost", (0.03, 0.3))
 _DENSITIES = ("density", (0.3, 0.6))
 _ADDED = (0.2, 1.2)  # strengths of a patch that is added whole
 _FILTERED = (0.3, 1.8)  # and of one that is filtered

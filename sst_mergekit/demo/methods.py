@@ -124,7 +124,6 @@ def _refitted(experts: Experts, settings: Settings) -> dict[str, Any]:
     }
 
 
-_COSTS = ("cost", (0.03, DEFAULTS.cost))
 _DENSITIES = ("density", (0.5, 0.7))
 
 METHODS = (
@@ -132,14 +131,9 @@ METHODS = (
     Method("task_arithmetic", "Task Arithmetic", (0.2, 1.2), None, _task_arithmetic),
     Method("ties", "TIES", (0.2, 1.2), _DENSITIES, _sparse("ties")),
     Method("dare_ties", "DARE-TIES", (0.2, 1.2), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.3, 1.8), _COSTS, sst_recipe(filter=DEFAULTS.filter)),
+    Method("sst", "SST-Merge", (0.3, 1.8), None, sst_recipe(filter=DEFAULTS.filter)),
     Method("sst_refit", "SST-Merge, refitted", (0.6, 1.6), ("rate", REFIT_RATES), _refitted),
     Method(
-        "sst_shuffled",
-        "SST, weights shuffled",
-        (0.3, 1.8),
-        _COSTS,
-        sst_recipe(filter="shuffled"),
-        control=True,
+        "sst_shuffled", "SST, weights shuffled", (0.3, 1.8), None, sst_recipe(filter="shuffled"), control=True
     ),
 )

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.demo.methods import Experts, Method, Settings, recipe_of
 
 _STRENGTHS = (0.3, 1.8)
-_COSTS = ("cost", (0.03, DEFAULTS.cost))
+_COSTS = ("cost", (0.03, 0.3))
 _UTILITY, _SAFETY = "utility-kronecker", "safety-kronecker"
 
 
@@ -37,7 +36,7 @@ def _varied(name: str, label: str, benign: str = _UTILITY, harm: str = _SAFETY, 
 
 
 VARIANTS = (
-    _costs("cost_0.03", "cost .03 alone", 0.03),
+    _varied("costs", "costs .03 and .3"),
     _costs("cost_0.1", "cost .1 alone", 0.1),
     _costs("cost_0.3", "cost .3 alone", 0.3),
     _costs("cost_1", "cost 1 alone", 1.0),
