@@ -3,7 +3,8 @@
 ``sst_mergekit.pth`` (and ``.start``, PEP 829) call :func:`install` each time Python starts,
 so this file imports nothing that a bare interpreter has not loaded already. mergekit has no
 plugin entry point; the finder below is passive until ``mergekit.merge_methods.registry`` is
-imported, lets the real module run, and then registers ``sst`` and its rivals.
+imported, lets the real module run, and then registers ``sst`` and its rivals. After ``mergekit.merge``
+it lets a merge by ``sst`` take adapters without a cache.
 """
 
 import os
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 OPT_OUT = "SST_MERGEKIT_NO_HOOK"
 REGISTRY = "mergekit.merge_methods.registry"
+MERGE = "mergekit.merge"
 PLUGIN = "sst_mergekit.plugin"
 
 
@@ -33,6 +35,17 @@ def register_or_say_why() -> None:
             print(f"sst-mergekit: {what} not available: {reason}", file=sys.stderr)
 
 
+def take_adapters_or_say_why() -> None:
+    """Let a merge by ``sst`` take adapters without a cache, or print one line for what fails."""
+    try:
+        from sst_mergekit.merging.lora_cache import take_adapters
+
+        take_adapters()
+    except Exception as error:  # noqa: BLE001 (as above)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"sst-mergekit: adapters need --lora-merge-cache: {reason}", file=sys.stderr)
+
+
 def load_registry() -> None:
     """Load mergekit's registry, and with it (by this hook) our whole plugin.
 
@@ -42,7 +55,7 @@ def load_registry() -> None:
     import mergekit.merge_methods.registry  # noqa: F401
 
 
-AFTER = {REGISTRY: register_or_say_why, PLUGIN: load_registry}
+AFTER = {REGISTRY: register_or_say_why, MERGE: take_adapters_or_say_why, PLUGIN: load_registry}
 
 
 class ThenLoader:

@@ -22,6 +22,7 @@ from sst_mergekit.recipe.checkpoint import (
 )
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Recipe
+from sst_mergekit.recipe.sst_rules import METHOD
 
 
 def models_there(recipe: Recipe) -> Iterator[Fault]:
@@ -85,10 +86,10 @@ def adapters_fit(recipe: Recipe) -> Iterator[Fault]:
 def cache_for_adapters(recipe: Recipe) -> Iterator[Fault]:
     """Yield a warning for adapters without --lora-merge-cache, which mergekit-yaml folds them into.
 
-    ``sst-mergekit yaml`` makes a cache of its own.
+    ``sst-mergekit yaml`` makes a cache of its own, and so does mergekit where the method is ``sst``.
     """
     keys = [key for reference, key in recipe.references().items() if reference.lora]
-    if keys and recipe.lora_merge_cache is None:
+    if keys and recipe.lora_merge_cache is None and recipe.raw.get("merge_method") != METHOD:
         what = "adapters are folded into a cache; give --lora-merge-cache DIR, here and to mergekit-yaml"
         yield Fault(
             first_and_count(keys), f"{what} ('sst-mergekit yaml' makes a temporary one)", warning=True

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from sst_mergekit.cli import main
@@ -32,6 +33,12 @@ def test_one_line_for_each_fault(project: Path) -> None:
 
 
 def test_adapters_without_a_cache_are_a_warning(project: Path) -> None:
+    recipe = yaml.safe_load(Path("lora.yml").read_text())
+    for model in recipe["models"]:
+        model["parameters"] = {"weight": 1.0}
+    Path("lora.yml").write_text(
+        yaml.safe_dump(recipe | {"merge_method": "task_arithmetic", "parameters": {}})
+    )
     result = check("lora.yml")
     assert result.exit_code == 0
     assert result.stderr.startswith(
@@ -41,6 +48,11 @@ def test_adapters_without_a_cache_are_a_warning(project: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
     assert check("lora.yml", "--lora-merge-cache", "cache").stderr == ""
     assert not Path("cache").exists()
+
+
+def test_sst_needs_no_cache(project: Path) -> None:
+    result = check("lora.yml")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "lora.yml: OK\n", "")
 
 
 def test_warnings_leave_the_exit_code_0(project: Path) -> None:

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.methods import METHODS, Experts
+from sst_mergekit.demo.methods import Experts
 from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
 from sst_mergekit.demo.results import Point
 from sst_mergekit.demo.scoring import Scores
@@ -13,7 +13,7 @@ from sst_mergekit.demo.tuning import coarse, fine
 from sst_mergekit.demo.variants import VARIANTS
 from sst_mergekit.evaluation.tradeoff import Rate
 
-METHOD = {method.name: method for method in METHODS}
+METHOD = {method.name: method for method in EVERY}
 
 
 def scored(settings, safety):
@@ -45,8 +45,8 @@ def test_the_first_half_spans_the_range():
     low, high = METHOD["task_arithmetic"].strengths
     tried = strengths(coarse(METHOD["task_arithmetic"], 16))
     assert (tried[0], tried[-1], len(tried)) == (low, high, 8)
-    values = METHOD["sst"].second[1]
-    assert [len(strengths(coarse(METHOD["sst"], 16), cost=value)) for value in values] == [4, 4]
+    values = METHOD["sst_soft"].second[1]
+    assert [len(strengths(coarse(METHOD["sst_soft"], 16), cost=value)) for value in values] == [4, 4]
 
 
 def test_the_second_half_lies_between_the_last_unsafe_and_the_first_safe():
@@ -59,7 +59,7 @@ def test_the_second_half_lies_between_the_last_unsafe_and_the_first_safe():
 
 
 def test_each_second_setting_is_searched_by_itself():
-    method = METHOD["sst"]
+    method = METHOD["sst_soft"]
     cheap, dear = method.second[1]
     first = coarse(method, 16)
     edges = {cheap: strengths(first, cost=cheap)[1], dear: strengths(first, cost=dear)[3]}

@@ -95,12 +95,13 @@ def test_a_separable_merge_of_an_adapter_keeps_its_rank(world, tmp_path):
     assert values[2] < 1e-5 * values[0]
 
 
-def stock(world, out, body, hash_seed):
+def stock(world, out, body, hash_seed, cache=True):
     """Run the stock console script, as a user who never imports our package."""
     path = out.parent / f"{out.name}.yml"
     path.write_text(yaml.safe_dump(body))
     command = [str(Path(sys.executable).with_name("mergekit-yaml")), str(path), str(out)]
-    more = ["--lora-merge-cache", str(out.parent / "cache"), "--lora-merge-dtype", "float32", "--quiet"]
+    more = ["--lora-merge-dtype", "float32", "--quiet"]
+    more += ["--lora-merge-cache", str(out.parent / "cache")] if cache else []
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
     return subprocess.run([*command, *more], env=environment, capture_output=True, text=True, check=False)
 
@@ -114,6 +115,27 @@ def test_stock_mergekit_writes_the_same_bytes_under_two_hash_seeds(world, tmp_pa
         assert done.returncode == 0, done.stderr
         written.append(next(out.glob("*.safetensors")).read_bytes())
     assert written[0] == written[1]
+
+
+@pytest.mark.slow
+def test_stock_mergekit_takes_adapters_without_a_cache_where_sst_is_the_method(world, tmp_path):
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+        done = stock(world, tmp_path / name / "out", recipe(world), 0, cache=name == "with")
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "without").iterdir()) == ["out", "out.yml"]
+    written = [next((tmp_path / n / "out").glob("*.safetensors")).read_bytes() for n in ("with", "without")]
+    assert written[0] == written[1]
+
+
+@pytest.mark.slow
+def test_other_methods_still_want_a_cache(world, tmp_path):
+    body = recipe(world) | {"merge_method": "task_arithmetic"}
+    for model in body["models"]:
+        model["parameters"] = {"weight": 1.0}
+    done = stock(world, tmp_path / "out", body, 0, cache=False)
+    assert done.returncode != 0
+    assert "Need to specify cache dir to merge adapters" in done.stderr
 
 
 @pytest.mark.slow
