@@ -8,6 +8,14 @@ from collections.abc import Iterable, Iterator
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _NOT_ALLOWED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "std::bad_alloc",
+    "can't start new thread",
+    "threadpoolbuilderror",
+)
 _NO_PLACE = {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST}
 
 
@@ -98,7 +106,15 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether the error says that a device or the machine had no more memory."""
+    """Return whether the error says that a device or the machine had no more memory.
+
+    A thread that cannot be started lacks room for its stack (Python's and those of tokenizers, whose panic
+    is no Exception); a function written in Python that "returned NULL" had none for its frame.
+
+    >>> is_out_of_memory(RuntimeError("can't start new thread")), is_out_of_memory(RuntimeError("a bug"))
+    (True, False)
+    """
     text = str(error).lower()
-    said = ("out of memory", "can't allocate memory", "cannot allocate memory", "std::bad_alloc")
-    return isinstance(error, MemoryError) or any(part in text for part in said)
+    if isinstance(error, SystemError):
+        return text.startswith("<function ") and "returned null" in text
+    return isinstance(error, MemoryError) or any(part in text for part in _NO_MEMORY)

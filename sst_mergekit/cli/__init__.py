@@ -84,9 +84,9 @@ class LazyGroup(click.Group):
         try:
             with _ending_on_sigterm():
                 return super().invoke(ctx)
-        except (click.exceptions.Exit, click.ClickException):
+        except (click.exceptions.Exit, click.ClickException, SystemExit, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # a panic of tokenizers or safetensors is no Exception
             line = one_line(error)
             if line is None:
                 raise

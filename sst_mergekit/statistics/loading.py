@@ -38,7 +38,9 @@ def load_tokenizer(spec: ModelSpec) -> Any:
         return AutoTokenizer.from_pretrained(
             name, revision=revision, trust_remote_code=spec.trust_remote_code
         )
-    except Exception as error:  # noqa: BLE001  (transformers and tokenizers raise many kinds)
+    except Exception as error:  # transformers and tokenizers raise many kinds
+        if is_out_of_memory(error):
+            raise
         raise StatisticsError(f"{spec.model}: its tokenizer cannot be loaded ({_brief(error)})") from None
 
 
@@ -82,6 +84,8 @@ def _with_adapter(model: Any, adapter: str) -> Any:
     try:
         return PeftModel.from_pretrained(model, name, revision=revision, is_trainable=False)
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         raise StatisticsError(f"{adapter}: the adapter cannot be loaded ({_brief(error)})") from None
 
 

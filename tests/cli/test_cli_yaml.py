@@ -134,7 +134,37 @@ def test_our_error_wrapped_by_another_is_one_line(project: Path, monkeypatch: py
     assert nothing_new(project)
 
 
-@pytest.mark.parametrize("error", [RuntimeError("mergekit's own"), KeyboardInterrupt()])
+class Panic(BaseException):
+    """As of tokenizers, which is no Exception."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        Panic("The global thread pool has not been initialized.: ThreadPoolBuildError { kind: IOError }"),
+        SystemError("<function f at 0x7f0> returned NULL without setting an exception"),
+    ],
+    ids=["python", "thread", "panic", "frame"],
+)
+def test_lack_of_memory_is_one_line(
+    error: BaseException, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run_yaml, "run_merge", fail)
+    result = merge("sst.yml", "out")
+    line = "sst-mergekit: error: out of memory; ask for less at once, or use a machine with more\n"
+    assert (result.exit_code, result.stderr) == (2, line)
+    assert nothing_new(project)
+
+
+FOREIGN = SystemError("<built-in function f> returned NULL without setting an exception")  # a bug, in C
+
+
+@pytest.mark.parametrize("error", [RuntimeError("mergekit's own"), FOREIGN, KeyboardInterrupt()])
 def test_failed_or_interrupted_merge_leaves_nothing(
     error: BaseException, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -145,7 +175,7 @@ def test_failed_or_interrupted_merge_leaves_nothing(
     monkeypatch.setattr(run_yaml, "run_merge", fail)
     result = merge("sst.yml", "out")
     assert result.exit_code != 0
-    if isinstance(error, RuntimeError):
+    if isinstance(error, Exception):
         assert result.exception is error  # keeps its traceback
     assert nothing_new(project)
 

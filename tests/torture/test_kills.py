@@ -65,6 +65,8 @@ class Kills:
         if end in ("full", "disk") and outcome.status != 0:
             assert outcome.status == 2, outcome.log
             assert "no space left on the disk" in outcome.log.lower(), outcome.log
+        if end == "memory" and outcome.status > 0:  # or ended by a signal: C code that had no memory aborts
+            assert (outcome.status, "Traceback" in outcome.log) == (2, False), outcome.log
         if end in HANDLED and self.command != "experiment":  # whose workers are ended at once
             assert remains(self.world.place) == [], (end, outcome.log)
         until = time.monotonic() + PATIENCE
