@@ -89,7 +89,7 @@ def _sparse(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
 KIND_OF = {"diagonal": "diagonal", "ekfac": "ekfac", "subspace": "subspace", "subspace_model": "subspace"}
 
 
-def sst_recipe(**shared: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+def sst_recipe(**shared: Any) -> Callable[[Experts, Settings], dict[str, Any]]:
     """Return what makes SST recipes with shared parameters `shared` and those of the settings.
 
     The utility expert keeps its norms and embeddings, which the safety adapter does not touch.
@@ -131,9 +131,14 @@ METHODS = (
     Method("task_arithmetic", "Task Arithmetic", (0.2, 1.2), None, _task_arithmetic),
     Method("ties", "TIES", (0.2, 1.2), _DENSITIES, _sparse("ties")),
     Method("dare_ties", "DARE-TIES", (0.2, 1.2), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.3, 1.8), None, sst_recipe(filter=DEFAULTS.filter)),
+    Method("sst", "SST-Merge", (0.3, 1.8), None, sst_recipe(filter=DEFAULTS.filter, cost=DEFAULTS.cost)),
     Method("sst_refit", "SST-Merge, refitted", (0.6, 1.6), ("rate", REFIT_RATES), _refitted),
     Method(
-        "sst_shuffled", "SST, weights shuffled", (0.3, 1.8), None, sst_recipe(filter="shuffled"), control=True
+        "sst_shuffled",
+        "SST, weights shuffled",
+        (0.3, 1.8),
+        None,
+        sst_recipe(filter="shuffled", cost=DEFAULTS.cost),
+        control=True,
     ),
 )

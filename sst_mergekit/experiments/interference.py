@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.evaluation.tradeoff import interval
 from sst_mergekit.experiments.facts import task_name
 from sst_mergekit.experiments.names import short
@@ -32,7 +33,7 @@ def _weighed(method: str, **each: float) -> Callable[[list[str], float], Recipe]
 def _sst(tasks: list[str], strength: float) -> Recipe:
     """Every expert's patch is filtered by what it would cost the others."""
     models = [(task, {"role": "expert", "fisher": f"unit:/{task}-kronecker"}) for task in tasks]
-    return _recipe("sst", models, {"strength": strength})
+    return _recipe("sst", models, {"strength": strength, "cost": DEFAULTS.cost})
 
 
 def _recipe(method: str, models: list[tuple[str, dict[str, Any]]], shared: dict[str, Any]) -> Recipe:
