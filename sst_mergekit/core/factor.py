@@ -66,13 +66,21 @@ def dense(factor: Tensor) -> Tensor:
     return torch.diag(factor) if factor.ndim == 1 else factor
 
 
-def cholesky(matrix: Tensor) -> Tensor:
-    """Return the lower Cholesky factor of a symmetric matrix [n, n].
+def cholesky(matrix: Tensor, overwrite: bool = False) -> Tensor:
+    """Return the lower Cholesky factor of a symmetric matrix [n, n], on request in the matrix's own memory.
 
     Raises:
         ValueError: the matrix is not positive definite.
     """
-    lower, info = torch.linalg.cholesky_ex(matrix)
+    columns = matrix.mT  # as LAPACK orders them
+    out = (columns, torch.empty((), dtype=torch.int32, device=matrix.device)) if overwrite else None
+    lower, info = torch.linalg.cholesky_ex(columns, out=out)
     if int(info) != 0:
         raise ValueError(DEFICIENT)
     return lower
+
+
+def solve(lower: Tensor, x: Tensor) -> Tensor:
+    """Return ``(L Lᵀ)^-1 x`` for a Cholesky factor L [n, n], in the memory of x [n, m]."""
+    torch.linalg.solve_triangular(lower, x, upper=False, out=x)
+    return torch.linalg.solve_triangular(lower.mT, x, upper=True, out=x)

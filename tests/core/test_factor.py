@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sst_mergekit.core.factor import condition, multiply
+from sst_mergekit.core.factor import DEFICIENT, cholesky, condition, multiply, solve
 
 
 def spd(n: int, seed: int) -> torch.Tensor:
@@ -38,3 +38,23 @@ def test_condition_refuses_infinities_off_the_diagonal():
 def test_multiply_by_a_diagonal_is_multiply_by_its_matrix():
     d, x = torch.rand(4), torch.randn(4, 2)
     torch.testing.assert_close(multiply(d, x), multiply(torch.diag(d), x))
+
+
+@pytest.mark.parametrize("columns", [2, 9])
+def test_a_system_is_solved_in_its_own_memory(columns):
+    matrix, x = spd(5, 0), torch.randn(5, columns, dtype=torch.float64)
+    expected = torch.linalg.inv(matrix) @ x
+    apart = cholesky(matrix)
+    torch.testing.assert_close(apart @ apart.T, matrix)
+    lower = cholesky(matrix, overwrite=True)
+    assert torch.equal(lower, apart)
+    assert lower.data_ptr() == matrix.data_ptr()
+    for given in (x.clone(), x.T.clone().T):
+        found = solve(lower, given)
+        torch.testing.assert_close(found, expected)
+        assert found.data_ptr() == given.data_ptr()
+
+
+def test_a_matrix_that_is_not_positive_definite_is_refused():
+    with pytest.raises(ValueError, match=DEFICIENT):
+        cholesky(torch.diag(torch.tensor([1.0, -1.0])), overwrite=True)

@@ -4,7 +4,9 @@ import pytest
 import torch
 from test_factor import spd
 
+from sst_mergekit.core import shrinking
 from sst_mergekit.core.factor import condition
+from sst_mergekit.core.refining import wide_product
 from sst_mergekit.core.shrinking import SINGLE, shrink
 
 
@@ -77,3 +79,27 @@ def test_rank_deficient_factors_need_damping(poor):
     with pytest.raises(ValueError, match="damping above 0"):
         shrink(poor, poor, x, 0.3, 0.0)
     assert torch.isfinite(shrink(poor, poor, x, 0.3, 0.1)).all()
+
+
+@pytest.mark.parametrize("cost", [0.01, 0.3, 100.0])
+@pytest.mark.parametrize(("rank", "decay"), [(1, 0.0), (30, 6.0)])
+def test_few_columns_are_refined_to_float64(cost, rank, decay, monkeypatch):
+    harm, benign = skewed(256, 1, rank, decay).float(), skewed(256, 2, rank, decay).float()
+    x = torch.randn(256, 4, generator=torch.Generator().manual_seed(3))
+    given = harm.clone(), benign.clone(), x.clone()
+    direct = shrink(harm.double(), benign.double(), x.double(), cost, 1e-3)
+    products = []
+    monkeypatch.setattr(shrinking, "wide_product", lambda *pair: products.append(1) or wide_product(*pair))
+    found = shrink(harm, benign, x, cost, 1e-3)
+    assert products
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, direct, rtol=1e-6, atol=1e-6 * float(x.norm()))
+    assert all(torch.equal(a, b) for a, b in zip((harm, benign, x), given, strict=True))
+
+
+def test_what_cannot_be_refined_is_solved_in_float64(monkeypatch):
+    harm, benign = skewed(256, 1, 30, 6.0).float(), skewed(256, 2, 30, 6.0).float()
+    x = torch.randn(256, 4, generator=torch.Generator().manual_seed(3))
+    monkeypatch.setattr(shrinking, "refined", lambda *_: None)
+    direct = shrink(harm.double(), benign.double(), x.double(), 0.3, 1e-3)
+    assert torch.equal(shrink(harm, benign, x, 0.3, 1e-3), direct)
