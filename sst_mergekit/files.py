@@ -60,7 +60,7 @@ def temporary_directory(out: Path, what: str = "partial") -> Iterator[Path]:
             lock = _lock(temporary)
         yield temporary
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         _unlock(lock)
 
 
@@ -137,7 +137,7 @@ def _rename(new: Path, out: Path) -> None:
             old.rename(out)
         raise
     finally:
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
         _unlock(lock)
 
 
@@ -154,10 +154,19 @@ def _clear_remains(out: Path) -> None:
             if ".old-" in left.name and not out.exists():
                 left.rename(out)
             elif left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
+                _remove(left)
             else:
                 left.unlink()
             _unlock(lock)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder; an interrupt meanwhile takes effect when it is gone."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _lock(path: Path, wait: bool = True) -> int | None:

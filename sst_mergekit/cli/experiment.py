@@ -78,11 +78,16 @@ def command(
 
     On the embedded tiny world this needs no network; it runs the tiny models' own programs in the sandboxed
     executor. What is made under --out is not made again: a run that was stopped is continued by the same
-    command, and several runs may share a folder. --json prints {results: {file: its content}}, or {plan:
-    [lines]}.
+    command, and several runs may share a folder.
+
+    --json prints {results: {file: its content}}. With --plan it prints {plan: [one a model]}, each with
+    experiments [{experiment, units: {kind: count}, then}], kinds {kind: {units, made, bytes}}, units [{kind,
+    key, name, bytes, made}], disk {what for: bytes} and needs (data, loading, confirmation). Bytes are
+    estimates, and null is what a plan cannot know.
     """
     from sst_mergekit.experiments.config import EXPERIMENTS, chosen_models, load
     from sst_mergekit.experiments.plan import plan
+    from sst_mergekit.experiments.plan_text import text
     from sst_mergekit.experiments.request import FIRST_SEED, Request
     from sst_mergekit.resources import recipes_path
 
@@ -109,8 +114,8 @@ def command(
         ray=ray,
     )
     if only_plan:
-        lines = list(plan(request))
-        output.result({"plan": lines}, "\n".join(lines))
+        plans = plan(request)
+        output.result({"plan": plans}, text(plans))
     else:
         _run(request)
 

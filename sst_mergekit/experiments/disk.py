@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sst_mergekit.demo.world import WorldSize
 from sst_mergekit.experiments.unit import Unit
 
 if TYPE_CHECKING:
@@ -18,14 +16,6 @@ ROW, SCORE = 120, 20_000  # bytes of an exchange and of a table of scores, about
 RANK = 8
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 _BILLIONS = re.compile(r"(\d+(?:\.\d+)?)b\b", re.IGNORECASE)
-
-
-def world_size(size: WorldSize) -> str:
-    """Return what a split of the world asks."""
-    return (
-        f"{size.harmful_prompts} harmful prompts, {size.look_alikes} look-alikes, "
-        f"{size.choice_questions} questions, {size.programs} programs"
-    )
 
 
 def unit_bytes(unit: Unit) -> int:
@@ -63,29 +53,44 @@ def billions(full_name: str) -> float | None:
     return float(found[-1]) if found else None
 
 
-def hub_lines(request: Request, model: ModelOptions) -> Iterator[str]:
-    """Yield what a Hub model would take."""
-    sizes, seeds = model.sizes[request.mode], len(request.seeds)
-    config, count = request.config, billions(model.full_name)
-    yield (
-        f"  data: {sizes.train} rows to train either expert on, {sizes.harmful} BeaverTails prompts to "
-        f"score, MMLU {sizes.questions or 'all 14042'}, HumanEval {sizes.programs or 'all 164'}"
-    )
-    yield f"  {model.torch_dtype}, device_map {model.device_map}, flash attention {model.use_flash_attention}"
-    methods, budget = len(config.methods[request.mode]), config.budget[request.mode]
-    if {"exp1", "exp3"} & set(request.experiments):
-        merges = (methods if "exp3" in request.experiments else 1) * budget * seeds
-        yield f"  exp1, exp3: 2 experts and 2 statistics a seed, {merges} merges on the development split"
-    if "exp2" in request.experiments:
-        yield (
-            f"  exp2: {max(request.counts)} experts and statistics a seed, a subject of MMLU each, merged by "
-            f"{request.counts}"
-        )
-    if count is None:
-        yield f"  disk: unknown; the name {model.full_name!r} does not say how large the model is"
-        return
-    whole, folded = count * BYTES[model.torch_dtype], count * BYTES["float32"]
-    yield (
-        f"  disk: about {whole:.0f} GB for the model, {folded:.0f} GB for each folded expert (float32), and "
-        f"{whole:.0f} GB for a merge while it is scored"
-    )
+def hub_bytes(model: ModelOptions) -> dict[str, int | None]:
+    """Return what a Hub model takes on the disk, by what for, in bytes; None where its name does not say."""
+    count = billions(model.full_name)
+
+    def size(dtype: str) -> int | None:
+        return None if count is None else round(count * 1e9) * BYTES[dtype]
+
+    whole = size(model.torch_dtype)
+    return {"the model": whole, "a folded expert": size("float32"), "a merge while it is scored": whole}
+
+
+def tiny_needs(request: Request, model: ModelOptions) -> dict[str, Any]:
+    """Return what the embedded world asks for; ``split``: how many prompts of each sort a split has."""
+    size = request.worlds(model, "exp3")[0].size.world
+    split = {
+        "harmful prompts": size.harmful_prompts,
+        "look-alikes": size.look_alikes,
+        "questions": size.choice_questions,
+        "programs": size.programs,
+    }
+    return {"network": False, "workers": request.workers, "split": split}
+
+
+def hub_needs(request: Request, model: ModelOptions) -> dict[str, Any]:
+    """Return what a Hub model asks for; a number of prompts that is None means all."""
+    sizes = model.sizes[request.mode]
+    return {
+        "network": True,
+        "workers": request.workers,
+        "confirm_run_unsafe_code": request.experiments != ("exp2",),
+        "data_folder": request.config.cache_dir,
+        "train_rows": sizes.train,
+        "split": {
+            "harmful prompts": sizes.harmful,
+            "questions": sizes.questions,
+            "programs": sizes.programs,
+        },
+        "torch_dtype": model.torch_dtype,
+        "device_map": model.device_map,
+        "use_flash_attention": model.use_flash_attention,
+    }

@@ -13,7 +13,7 @@ from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.facts import TaskSize
 from sst_mergekit.experiments.hub_making import local_model
 from sst_mergekit.experiments.hub_world import RANK, RATE, HubWorld, Origin
-from sst_mergekit.experiments.loading import loading_of
+from sst_mergekit.experiments.loading import Loading, loading_of
 from sst_mergekit.experiments.prepare import required
 from sst_mergekit.experiments.tiny import same_budget
 from sst_mergekit.experiments.world import World
@@ -26,23 +26,36 @@ TASK_SIZE = TaskSize(rows=400, steps=60, prompts=40, rate=RATE, rank=RANK)
 
 
 def worlds(
-    model: ModelOptions, cache_dir: str, mode: str, methods: tuple[str, ...], budget: int, seeds: range
+    model: ModelOptions,
+    cache_dir: str,
+    mode: str,
+    methods: tuple[str, ...],
+    budget: int,
+    seeds: range,
+    read: bool = True,
 ) -> list[World]:
     """Return one world a seed; a model on the Hub is downloaded.
+
+    Args:
+        model: which, and how it is loaded.
+        cache_dir: folder of downloaded data.
+        mode: ``minimal`` or ``full``.
+        methods, budget: what is compared, and settings of each.
+        seeds: of the worlds.
+        read: False for a plan: neither model nor data need be there, and the units have no true keys.
 
     Raises:
         SstError: the model or the data are not there, or an option cannot be honoured.
     """
-    hashes = required(Path(cache_dir), BEAVERTAILS[mode])
-    loading = loading_of(model)
+    hashes = required(Path(cache_dir), BEAVERTAILS[mode]) if read else {}
     origin = Origin(
         model.full_name,
-        _fingerprint(model.full_name),
+        _fingerprint(model.full_name) if read else "",
         cache_dir,
         tuple(hashes.items()),
         model.sizes[mode],
         BEAVERTAILS[mode],
-        loading,
+        loading_of(model) if read else Loading(model.torch_dtype, model.device_map),
     )
     size = dataclasses.replace(plan.FULL, budget=budget, steps=STEPS, rates=RATES[mode], methods=methods)
     trained = TRAINED in methods

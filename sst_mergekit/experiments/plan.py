@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.tuning import coarse
 from sst_mergekit.experiments.config import ModelOptions
-from sst_mergekit.experiments.disk import hub_lines, unit_bytes, world_size
+from sst_mergekit.experiments.disk import hub_bytes, hub_needs, tiny_needs, unit_bytes
 from sst_mergekit.experiments.facts import task_name
 from sst_mergekit.experiments.interference import METHODS, SETTINGS, merge_unit, strengths
 from sst_mergekit.experiments.request import Request
@@ -18,44 +21,127 @@ from sst_mergekit.experiments.unit import Unit, with_parents
 from sst_mergekit.experiments.world import World, expert
 
 
-def plan(request: Request) -> Iterator[str]:
-    """Yield the lines of the plan; nothing is run and nothing is written.
+@dataclass(frozen=True)
+class Part:
+    """One experiment: units by kind, those that other experiments share with it too, and what follows them.
+
+    Attributes:
+        experiment: its name.
+        units: kind -> how many are known before any score.
+        then: what depends on their scores, in words.
+    """
+
+    experiment: str
+    units: dict[str, int]
+    then: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A unit of work.
+
+    Attributes:
+        kind, name: of the unit.
+        key: in the store.
+        bytes: of its result, about.
+        made: whether it is there already.
+
+    The last three are None for a Hub model: they hang on its weights and data, which a plan does not read.
+    """
+
+    kind: str
+    name: str
+    key: str | None
+    bytes: int | None
+    made: bool | None
+
+
+@dataclass(frozen=True)
+class Kind:
+    """All units of a kind, each once; ``made`` and ``bytes`` are None as those of its units."""
+
+    units: int
+    made: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run of one model would do.
+
+    Attributes:
+        model, full_name, mode, seeds: of the run.
+        experiments: what each takes.
+        kinds: of units, over all experiments.
+        units: those that are known before any score.
+        disk: what for -> bytes, about; None where unknown.
+        needs: what the run asks for: data, options of loading, confirmation, processes.
+    """
+
+    model: str
+    full_name: str
+    mode: str
+    seeds: list[int]
+    experiments: list[Part]
+    kinds: dict[str, Kind]
+    units: list[Piece]
+    disk: dict[str, int | None]
+    needs: dict[str, Any]
+
+
+def plan(request: Request) -> list[Plan]:
+    """Return the plan of each model; nothing is run, nothing of the Hub is read, and nothing is written.
 
     Raises:
         SstError: a model or size that cannot be run.
     """
-    for model in request.models:
-        yield f"{model.name} ({model.full_name}), {request.mode}, seeds {', '.join(map(str, request.seeds))}"
-        yield from _tiny_world(request, model) if model.is_tiny_world else hub_lines(request, model)
-        yield ""
+    request = dataclasses.replace(request, reads=False)
+    return [_of_model(request, model) for model in request.models]
 
 
-def _tiny_world(request: Request, model: ModelOptions) -> Iterator[str]:
-    store, size = Store(request.store), request.worlds(model, "exp3")[0].size.world
-    yield f"  a split: {world_size(size)}"
-    found: dict[str, Unit] = {}
+def _of_model(request: Request, model: ModelOptions) -> Plan:
+    parts, found = [], {}
     for experiment in request.experiments:
-        units, later = UNITS[experiment](request, model)
-        layers = with_parents(units)
-        found |= {unit.key: unit for layer in layers for unit in layer}
-        kinds = Counter(unit.kind for layer in layers for unit in layer)
-        counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-        yield f"  {experiment}: {counts}; then {later}"
-    new = [unit for unit in found.values() if not store.has(unit)]
-    total = sum(unit_bytes(unit) for unit in new)
-    yield f"  {len(found)} units are known, {len(found) - len(new)} of them made; to make:"
-    for unit in new:
-        yield f"    {unit.kind:<10} {unit.key}  {_mega(unit_bytes(unit)):>8}  {unit.name}"
-    yield f"  disk: {_mega(total)}, and {_mega(_largest(new) * request.workers)} while merges are scored"
+        wanted, then = UNITS[experiment](request, model)
+        units = {unit.key: unit for layer in with_parents(wanted) for unit in layer}
+        parts.append(Part(experiment, dict(Counter(unit.kind for unit in units.values())), then))
+        found |= units
+    piece = _piece if model.is_tiny_world else _unread
+    pieces = [piece(unit, Store(request.store)) for unit in found.values()]
+    return Plan(
+        model=model.name,
+        full_name=model.full_name,
+        mode=request.mode,
+        seeds=list(request.seeds),
+        experiments=parts,
+        kinds={kind: _kind(pieces, kind) for kind in dict.fromkeys(piece.kind for piece in pieces)},
+        units=pieces,
+        disk=_disk(pieces, request.workers) if model.is_tiny_world else hub_bytes(model),
+        needs=tiny_needs(request, model) if model.is_tiny_world else hub_needs(request, model),
+    )
 
 
-def _largest(units: Sequence[Unit]) -> int:
-    """Return the bytes of the largest model, which is what a merge takes until it is scored."""
-    return max((unit_bytes(unit) for unit in units if unit.kind == "train"), default=0)
+def _piece(unit: Unit, store: Store) -> Piece:
+    return Piece(unit.kind, unit.name, unit.key, unit_bytes(unit), store.has(unit))
 
 
-def _mega(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"
+def _unread(unit: Unit, _store: Store) -> Piece:
+    return Piece(unit.kind, unit.name, None, None, None)
+
+
+def _kind(pieces: Sequence[Piece], kind: str) -> Kind:
+    of = [piece for piece in pieces if piece.kind == kind]
+    if any(piece.made is None for piece in of):
+        return Kind(len(of), None, None)
+    return Kind(len(of), sum(bool(piece.made) for piece in of), sum(piece.bytes or 0 for piece in of))
+
+
+def _disk(pieces: Sequence[Piece], workers: int) -> dict[str, int | None]:
+    """Return the bytes of what is to be made; a merge, until it is scored, is a model."""
+    new = [piece for piece in pieces if not piece.made]
+    largest = max((piece.bytes or 0 for piece in new if piece.kind == "train"), default=0)
+    total = sum(piece.bytes or 0 for piece in new)
+    return {"units": total, "merges while they are scored": largest * workers}
 
 
 def _tuned(worlds: Sequence[World]) -> list[Unit]:
@@ -94,8 +180,13 @@ def _interference(request: Request, model: ModelOptions) -> tuple[list[Unit], st
         names = [task_name(number) for number in range(max(counts))]
         units += [tasks.score(expert("base", name), "test", name) for name in names]
         units += [merge_unit(tasks, n, m, s, "dev") for n in counts for m in METHODS for s in strengths(n)]
-    chosen = len(counts) * len(METHODS) * len(request.seeds)
-    return units, f"the best of each {SETTINGS} on the test split: {chosen} scores"
+    return units, _chosen(request)
+
+
+def _chosen(request: Request) -> str:
+    chosen = len(request.counts) * len(METHODS) * len(request.seeds)
+    merges = f"the best of each {SETTINGS} merges of {request.counts} experts"
+    return f"{merges} on the test split: {chosen} scores"
 
 
 UNITS = {"exp1": _safety_tax, "exp2": _interference, "exp3": _baselines}

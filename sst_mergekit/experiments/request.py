@@ -33,6 +33,7 @@ class Request:
         examples: whether the report has prompts and answers; None: those of the tiny world alone.
         confirmed: whether programs that Hub models write may be run, in the sandbox.
         ray: address of a Ray cluster that does the work, or None.
+        reads: False for a plan: nothing of a Hub model is read, and its units have no true keys.
     """
 
     config: Config
@@ -46,6 +47,7 @@ class Request:
     examples: bool | None = None
     confirmed: bool = False
     ray: str | None = None
+    reads: bool = True
 
     @property
     def store(self) -> Path:
@@ -58,7 +60,7 @@ class Request:
         budget, seeds = self.config.budget[self.mode], self.seeds
         if model.is_tiny_world:
             return tiny.worlds(model, self.mode, methods, budget, seeds)
-        return hub.worlds(model, self.config.cache_dir, self.mode, methods, budget, seeds)
+        return hub.worlds(model, self.config.cache_dir, self.mode, methods, budget, seeds, self.reads)
 
     def tasks(self, model: ModelOptions) -> list[Tasks]:
         """Return the small tasks of each seed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -26,12 +27,14 @@ def default_device() -> str:
 
 
 def load_tokenizer(spec: ModelSpec) -> Any:
-    """Return the model's tokenizer.
+    """Return the model's tokenizer; it starts no threads of its own, unless the environment says otherwise.
 
     Raises:
         StatisticsError: it cannot be loaded.
     """
     from transformers import AutoTokenizer
+
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # texts are few; threads take memory
 
     name, revision = split_revision(spec.model)
     try:

@@ -45,10 +45,46 @@ def test_the_plan_of_the_tiny_world_names_every_unit():
 
 def test_the_plan_of_a_hub_model_says_sizes_and_disk():
     text = call("--config", PUBLISHED, "--model", "mistral-7b", "--mode", "full", "--plan").output
-    assert "10000 rows to train either expert on, 2000 BeaverTails prompts to score, MMLU all 14042" in text
+    assert "10000 rows to train either expert on" in text
+    assert "a split: 2000 harmful prompts, all 14042 questions, all 164 programs" in text
     assert "float16, device_map auto, flash attention True" in text
-    assert "about 14 GB" in text
-    assert "[8, 12, 16, 20, 24]" in text
+    assert "about 14 GB for the model, about 28 GB for a folded expert" in text
+    assert "[8, 12, 16, 20, 24] experts" in text
+
+
+def plans(*words):
+    return json.loads(call(*words, "--plan", "--json").output)["plan"]
+
+
+def test_the_plan_as_json_counts_what_its_units_are(tmp_path):
+    words = ["--experiment", "all", "--seeds", "1", "--workers", "2", "--out", str(tmp_path / "out")]
+    [plan] = plans(*words)
+    units = plan["units"]
+    assert len({unit["key"] for unit in units}) == len(units) > 100
+    kinds = {unit["kind"] for unit in units}
+    assert kinds == {"data", "train", "statistics", "fold", "score"} == set(plan["kinds"])
+    for kind, found in plan["kinds"].items():
+        of = [unit for unit in units if unit["kind"] == kind]
+        assert found == {"units": len(of), "made": 0, "bytes": sum(unit["bytes"] for unit in of)}
+    assert plan["disk"]["units"] == sum(unit["bytes"] for unit in units) > 0
+    assert [part["experiment"] for part in plan["experiments"]] == ["exp1", "exp2", "exp3"]
+    assert (plan["seeds"], plan["needs"]["network"], plan["needs"]["workers"]) == ([42], False, 2)
+    made = tmp_path / "out" / "units" / units[0]["kind"] / units[0]["key"]
+    made.mkdir(parents=True)
+    [again] = plans(*words)
+    assert [unit["key"] for unit in again["units"] if unit["made"]] == [units[0]["key"]]
+    assert again["disk"]["units"] == plan["disk"]["units"] - units[0]["bytes"]
+
+
+def test_the_plan_of_a_hub_model_as_json_tells_what_it_needs():
+    [plan] = plans("--config", PUBLISHED, "--model", "mistral-7b", "--seeds", "2", "--experiment", "exp2")
+    experts = 16 * 2  # of two seeds
+    assert plan["kinds"]["statistics"] == {"units": experts, "made": None, "bytes": None}
+    assert plan["experiments"][0]["units"]["train"] == experts
+    assert {(unit["key"], unit["made"]) for unit in plan["units"]} == {(None, None)}
+    assert plan["disk"]["the model"] == 14_000_000_000
+    assert plan["needs"]["torch_dtype"] == "float16"
+    assert plan["needs"]["confirm_run_unsafe_code"] is False
 
 
 @pytest.mark.parametrize(
