@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -19,13 +20,15 @@ from sst_mergekit.statistics.team import joined
 if TYPE_CHECKING:
     from sst_mergekit.statistics.axes import AxesSource
 
+T = TypeVar("T")
 positive = click.IntRange(min=1)
+TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32.  [default: measured]"
 
 
 @click.command("fisher", cls=output.Command)
 @click.option("--model", required=True, help="Hub id (id@revision) or path of a causal language model.")
 @click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
-@click.option("--data", required=True, help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.")
+@click.option("--data", help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.  [required]")
 @click.option("--kind", type=click.Choice(KIND_NAMES), default=Options.kind, show_default=True)
 @click.option("--reduced", is_flag=True, help="kronecker: K-FAC's reduce form, one row a sequence.")
 @click.option("--centred", is_flag=True, help="diagonal: the gradients' variance, not their second moment.")
@@ -36,7 +39,7 @@ positive = click.IntRange(min=1)
 )
 @click.option("--patch", nargs=2, help="subspace: base and safety expert (perhaps base+adapter).")
 @click.option("--patch-rank", type=positive, default=16, show_default=True, help="subspace: most directions.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="Directory to write.")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory to write.  [required]")
 @click.option("--split", default=Source.split, show_default=True, help="Split of a Hub data set.")
 @click.option("--config", default=None, help="Configuration of a Hub data set.")
 @click.option("--prompt-field", default=Source.prompt_field, show_default=True)
@@ -54,11 +57,13 @@ positive = click.IntRange(min=1)
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--chat-template/--no-chat-template", default=None, help="[default: if the tokenizer has one]")
 @click.option("--trust-remote-code", is_flag=True, help="Run code from the model's repository (danger).")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what it would take, without weights; no --out.")
+@click.option("--tflops", nargs=2, type=Finite(min=0, min_open=True), help=TFLOPS)
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
 def command(
     model: str,
     adapter: str | None,
-    data: str,
+    data: str | None,
     kind: str,
     reduced: bool,
     centred: bool,
@@ -67,7 +72,7 @@ def command(
     damping: float,
     patch: tuple[str, str] | None,
     patch_rank: int,
-    out: Path,
+    out: Path | None,
     split: str,
     config: str | None,
     prompt_field: str,
@@ -85,6 +90,8 @@ def command(
     seed: int,
     chat_template: bool | None,
     trust_remote_code: bool,
+    only_plan: bool,
+    tflops: tuple[float, float] | None,
     force: bool,
 ) -> None:
     """Measure Fisher statistics of a model's linear layers on prompts and responses.
@@ -93,30 +100,57 @@ def command(
     expert; name both directories in the recipe. Several processes or GPUs share the samples:
     accelerate launch --multi_gpu --num_processes 4 -m sst_mergekit fisher ... --json prints {out, kind,
     layers, sequences, tokens, batch_size, passes, max_memory, skipped: {layer: why}}.
+
+    --plan prints layers, passes, memory, disk, work and computed time. It reads the config and counts the
+    tokens of --data; without --data it takes --samples sequences of --max-length tokens, half of each
+    response. With --json: {kind, layers, extent, batch_size, steps, passes, layers_a_pass, max_memory,
+    weights, peak_memory, disk, model_flop, sums_flop, speed, step_seconds, seconds, skipped}, in bytes, FLOP
+    and seconds.
     """
-    from sst_mergekit.statistics.estimate import estimate
     from sst_mergekit.statistics.loading import default_device
 
     device = device or default_device()
     form = Form(reduced, centred, gradient, factor_rank=factor_rank)
     bound = size_of(max_memory) if max_memory else None
-    with joined(device) as team:
-        manifest = estimate(
-            ModelSpec(model, adapter, dtype, device, trust_remote_code),
-            Source(data, split, config, prompt_field, response_field, messages_field),
-            out,
-            Options(
-                kind, form, labels, batch_size, seed, device, team.first and output.progress(), team, bound
-            ),
-            samples=samples,
-            max_length=max_length,
-            chat_template=chat_template,
-            axes=_axes(kind, basis, damping, patch, patch_rank),
-            force=force,
-            store_dtype=store_dtype,
-        )
+    spec = ModelSpec(model, adapter, dtype, device, trust_remote_code)
+    source = Source(data, split, config, prompt_field, response_field, messages_field) if data else None
+    options = Options(kind, form, labels, batch_size, seed, device, max_memory=bound)
+    shared = {"samples": samples, "max_length": max_length, "chat_template": chat_template}
+    shared |= {"store_dtype": store_dtype}
+    if only_plan:
+        _plan(spec, source, options, tflops, patch_rank=patch_rank, **shared)
+    else:
+        axes = _axes(kind, basis, damping, patch, patch_rank)
+        _measure(spec, _given(source, "data"), _given(out, "out"), options, axes=axes, force=force, **shared)
+
+
+def _given(value: T | None, name: str) -> T:
+    if value is None:
+        hint = f"'--{name}'"
+        raise click.MissingParameter(ctx=click.get_current_context(), param_hint=hint, param_type="option")
+    return value
+
+
+def _plan(
+    spec: ModelSpec, source: Source | None, options: Options, tflops: tuple[float, float] | None, **more: Any
+) -> None:
+    from sst_mergekit.statistics.planning import plan
+    from sst_mergekit.statistics.speed import Speed
+
+    speed = Speed(*(1e12 * each for each in tflops)) if tflops else None
+    found = plan(spec, source, options, speed=speed, **more)
+    output.result(found.facts(), found.text())
+
+
+def _measure(spec: ModelSpec, source: Source, out: Path, options: Options, **more: Any) -> None:
+    from sst_mergekit.statistics.estimate import estimate
+
+    with joined(spec.device) as team:
+        progress = team.first and output.progress()
+        options = dataclasses.replace(options, team=team, progress=progress)
+        manifest = estimate(spec, source, out, options, **more)
     if team.first:
-        _say(out, kind, manifest)
+        _say(out, options.kind, manifest)
 
 
 def _say(out: Path, kind: str, manifest: Manifest) -> None:

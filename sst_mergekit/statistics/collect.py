@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +13,12 @@ from tqdm import tqdm
 
 from sst_mergekit.errors import StatisticsError, is_out_of_memory
 from sst_mergekit.statistics import memory
-from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Axes, Counts, Kind
+from sst_mergekit.statistics.kinds.kind import Counts, Kind
 from sst_mergekit.statistics.labels import sample
-from sst_mergekit.statistics.layers import Layer, input_groups, linear_layers
+from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.observing import Labels, measuring, observe
-from sst_mergekit.statistics.settings import Form, Options
-from sst_mergekit.statistics.sizes import shown
+from sst_mergekit.statistics.passes import choose, part
+from sst_mergekit.statistics.settings import Options
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, batches
 
 
@@ -87,67 +85,28 @@ def collect(
         StatisticsError: memory runs out even with one sequence, `max_memory` is too little, or a statistic
             is not finite.
     """
-    layers, skipped = linear_layers(model)
-    first = next(batches(sequences, 1, options.device))
     with measuring(model):
-        owner = input_groups(model, layers, {"input_ids": first.ids, "attention_mask": first.attention})
-        skipped |= {
-            layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner
-        }
-        if KINDS[options.kind].needs_axes:
-            axes = options.form.axes or {}
-            skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
-            owner = _reowned(owner, axes)
-        by_name = {layer.name: layer for layer in layers}
-        layers = [by_name[name] for name in owner]  # as the model reaches them
-        form = _oriented(options.form, layers)
-        kinds = {each.name: KINDS[options.kind](each, owner[each.name] == each.name, form) for each in layers}
+        chosen = choose(model, sequences, options)
+        kinds, by_name = chosen.kinds, {layer.name: layer for layer in chosen.layers}
         counts = Counts(len(sequences), sum(sequence.predicted for sequence in sequences))
-        plan = _plan(model, sequences, options, kinds) if options.team.first else None
-        groups, size = options.team.told(plan)
+        passes = None
+        if options.team.first:
+            passes = part(model, sequences, options, kinds, memory.in_use(options.device))
+        passes = options.team.told(passes)
+        groups, size = passes.groups, passes.batch_size
         kept = Kept()
         sink = sink or kept
         for number, group in enumerate(groups, 1):
             title = options.kind if len(groups) == 1 else f"{options.kind} {number}/{len(groups)}"
-            chosen = {name: kinds.pop(name) for name in group}
-            size = _halving(model, sequences, options, chosen, size, title)
+            now = {name: kinds.pop(name) for name in group}
+            size = _halving(model, sequences, options, now, size, title)
             for name in group:
-                found = chosen.pop(name)
+                found = now.pop(name)
                 found.join(options.team)
                 _finish(by_name[name], found.means(counts), sink)
             if len(groups) > 1:
                 sink.flush()
-    return Collected(layers, kept.means, owner, skipped, counts, size, len(groups))
-
-
-def _plan(
-    model: nn.Module, sequences: list[Sequence], options: Options, kinds: Mapping[str, Kind]
-) -> tuple[list[list[str]], int]:
-    """Return the layers of each pass and the batch size with which the bound takes the fewest passes."""
-    size = min(options.batch_size, len(sequences))
-    if options.max_memory is None:
-        return [list(kinds)], size
-    held = {name: kind.held(len(sequences)) for name, kind in kinds.items()}
-    most = max(held.values())
-    resident = memory.in_use(options.device)
-    kind = KINDS[options.kind]
-    owners = {name: each.layer.module for name, each in kinds.items() if each.owns_input}
-    plans, budget = [], 0
-    while size:
-        batch = next(batches(sequences, size, options.device))
-        saved, inputs = memory.batch_bytes(model, batch, owners)
-        kept = saved + inputs * kind.keeps_inputs if kind.needs_gradients else saved // 4
-        budget = options.max_memory - resident - memory.FIXED - int(memory.SPARE * kept)
-        if budget >= most:
-            plans.append((memory.grouped(held, budget), size))
-        size //= 2
-    if not plans:
-        raise StatisticsError(
-            f"--max-memory {shown(options.max_memory)}: the widest layer needs about "
-            f"{shown(options.max_memory - budget + most)} with one sequence a batch; "
-            "give more, or --factor-rank, or a shorter --max-length"
-        )
-    return min(plans, key=lambda plan: len(plan[0]))
+    return Collected(chosen.layers, kept.means, chosen.input_owner, chosen.skipped, counts, size, len(groups))
 
 
 def _halving(
@@ -187,27 +146,11 @@ def _pass(
     size: int,
     title: str,
 ) -> None:
-    choose, total = _labels(options), len(options.team.share(sequences))
+    labels, total = _labels(options), len(options.team.share(sequences))
     with tqdm(total=total, unit="seq", disable=not options.progress, desc=title) as bar:
         for batch in batches(sequences, size, options.device, options.team):
-            observe(model, batch, kinds, choose)
+            observe(model, batch, kinds, labels)
             bar.update(len(batch.ids))
-
-
-def _oriented(form: Form, layers: list[Layer]) -> Form:
-    """Return the form with each layer's axes as its linear map has them."""
-    if form.axes is None:
-        return form
-    axes = {
-        layer.name: form.axes[layer.name].of(layer.transposed) for layer in layers if layer.name in form.axes
-    }
-    return dataclasses.replace(form, axes=axes)
-
-
-def _reowned(owner: dict[str, str], kept: Mapping[str, Axes]) -> dict[str, str]:
-    """Return the owners of shared inputs among the layers of `kept` alone."""
-    new: dict[str, str] = {}
-    return {name: new.setdefault(old, name) for name, old in owner.items() if name in kept}
 
 
 def _labels(options: Options) -> Labels:

@@ -11,23 +11,17 @@ from typing import Any
 
 import torch
 
-from sst_mergekit.errors import SstError, StatisticsError
+from sst_mergekit.errors import SstError
 from sst_mergekit.files import new_directory, refuse_existing
 from sst_mergekit.statistics.axes import AxesSource
 from sst_mergekit.statistics.collect import Collected, Options, collect
 from sst_mergekit.statistics.fingerprint import identity
 from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Form
-from sst_mergekit.statistics.loading import (
-    ModelSpec,
-    load_model,
-    load_tokenizer,
-    require_device,
-    split_revision,
-)
+from sst_mergekit.statistics.loading import ModelSpec, load_model, require_device, split_revision
 from sst_mergekit.statistics.manifest import Manifest
-from sst_mergekit.statistics.rows import Conversation, Source, content_hash, prompt_hashes, read_conversations
-from sst_mergekit.statistics.tokens import tokenize
+from sst_mergekit.statistics.rows import Source, content_hash, prompt_hashes
+from sst_mergekit.statistics.sequences import Read, read_sequences
 from sst_mergekit.statistics.writer import Nowhere, StatisticsWriter
 
 NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
@@ -70,17 +64,10 @@ def estimate(
     with _place(out, force, options.team.first) as temporary:
         options = _with_axes(options, axes)
         require_device(spec.device)
-        conversations = read_conversations(source, samples, options.seed)
-        tokenizer = load_tokenizer(spec)
-        templated = bool(tokenizer.chat_template) if chat_template is None else chat_template
-        if templated and not tokenizer.chat_template:
-            raise StatisticsError(
-                f"{spec.model}: its tokenizer has no chat template; give --no-chat-template"
-            )
-        sequences = [tokenize(c, tokenizer, max_length, templated) for c in conversations]
+        read = read_sequences(spec, source, samples, options.seed, max_length, chat_template)
         writer = StatisticsWriter(temporary, getattr(torch, store_dtype)) if temporary else None
-        collected = collect(load_model(spec), sequences, options, writer or Nowhere())
-        about = _about(spec, source, conversations, options, collected, max_length, templated)
+        collected = collect(load_model(spec), read.sequences, options, writer or Nowhere())
+        about = _about(spec, source, read, options, collected, max_length)
         about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None, store_dtype)
         manifest = writer.finish(collected, about) if writer else None
     return options.team.told(manifest)
@@ -100,6 +87,17 @@ def _with_axes(options: Options, axes: AxesSource | None) -> Options:
     Raises:
         SstError: the form does not go with the kind.
     """
+    require_form(options)
+    if not KINDS[options.kind].needs_axes:
+        return options
+    if axes is None:
+        needed = NEEDED[options.kind]
+        raise SstError(f"--kind {options.kind}: measured in coordinates; give {needed}")
+    return dataclasses.replace(options, form=dataclasses.replace(options.form, axes=axes.read()))
+
+
+def require_form(options: Options) -> None:
+    """Raise SstError where the form does not go with the kind."""
     kind, form = KINDS[options.kind], options.form
     for flag, fits, kinds in (
         (form.reduced, kind.name == "kronecker", "kronecker"),
@@ -111,11 +109,6 @@ def _with_axes(options: Options, axes: AxesSource | None) -> Options:
             raise SstError(
                 f"--kind {kind.name}: this form is of kind {kinds} alone; choose that or drop the flag"
             )
-    if not kind.needs_axes:
-        return options
-    if axes is None:
-        raise SstError(f"--kind {kind.name}: measured in coordinates; give {NEEDED[kind.name]}")
-    return dataclasses.replace(options, form=dataclasses.replace(form, axes=axes.read()))
 
 
 def _form(form: Form, axes: AxesSource | None, store_dtype: str) -> dict[str, Any]:
@@ -127,11 +120,10 @@ def _form(form: Form, axes: AxesSource | None, store_dtype: str) -> dict[str, An
 def _about(
     spec: ModelSpec,
     source: Source,
-    conversations: list[Conversation],
+    read: Read,
     options: Options,
     collected: Collected,
     max_length: int,
-    templated: bool,
 ) -> dict[str, Any]:
     return {
         "kind": KINDS[options.kind].name,
@@ -139,10 +131,10 @@ def _about(
         "adapter": identity(*split_revision(spec.adapter)) if spec.adapter else None,
         "data": {
             **asdict(source),
-            "sha256": content_hash(conversations),
-            "prompts": prompt_hashes(conversations),
+            "sha256": content_hash(read.conversations),
+            "prompts": prompt_hashes(read.conversations),
             "max_length": max_length,
-            "chat_template": templated,
+            "chat_template": read.templated,
             **asdict(collected.counts),
         },
         "labels": options.labels,

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sst_mergekit.statistics.memory import place
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -112,7 +114,7 @@ def input_groups(model: nn.Module, layers: list[Layer], batch: dict[str, torch.T
 
         def hook(_module: nn.Module, args: tuple, *, name: str = layer.name) -> None:
             keep_alive.append(args[0])
-            key = (args[0].data_ptr(), args[0]._version, args[0].shape)
+            key = (place(args[0]), args[0].storage_offset(), args[0]._version, args[0].shape)
             groups[name] = seen.setdefault(key, name)
 
         handles.append(layer.module.register_forward_pre_hook(hook))

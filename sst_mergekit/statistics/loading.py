@@ -79,6 +79,36 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> A
     return (model if spec.device_map else model.to(spec.device)).eval()
 
 
+def load_shapes(spec: ModelSpec) -> Any:
+    """Return the model on the meta device, and the adapter's layers in it; of both only the config is read.
+
+    Raises:
+        StatisticsError: a config cannot be read, or transformers cannot make a model of it.
+    """
+    from peft import PeftConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    told = spec.model
+    try:
+        name, revision = split_revision(spec.model)
+        trusted = spec.trust_remote_code
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=trusted)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(
+                config,
+                dtype=getattr(torch, spec.dtype),
+                attn_implementation=spec.attention,
+                trust_remote_code=trusted,
+            )
+            if spec.adapter:
+                told = spec.adapter
+                name, revision = split_revision(spec.adapter)
+                model = get_peft_model(model, PeftConfig.from_pretrained(name, revision=revision))
+    except Exception as error:  # noqa: BLE001  (transformers, PEFT and the Hub raise many kinds)
+        raise StatisticsError(f"{told}: its config gives no model ({_brief(error)})") from None
+    return model.eval()
+
+
 def _with_adapter(model: Any, adapter: str) -> Any:
     from peft import PeftModel
     from safetensors import SafetensorError

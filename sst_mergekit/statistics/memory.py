@@ -23,19 +23,29 @@ def in_use(device: str) -> int:
     return psutil.Process().memory_info().rss
 
 
+def place(tensor: Tensor) -> int:
+    """Return what tells a tensor's storage from others while it is there; of tensors without data too."""
+    return tensor.untyped_storage()._cdata
+
+
+def weights(model: nn.Module) -> int:
+    """Return the bytes of a model's parameters and buffers, each storage once."""
+    storages = {place(each): each.untyped_storage() for each in [*model.parameters(), *model.buffers()]}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
 def batch_bytes(model: Any, batch: Batch, inputs: Mapping[str, nn.Module]) -> tuple[int, int]:
     """Return what a batch keeps for its backward pass, and what the inputs of some layers take, in bytes.
 
     Counted in one forward pass: tensors that autograd saves, the model's own left out.
     """
-    own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
+    own = {place(tensor) for tensor in [*model.parameters(), *model.buffers()]}
     saved: dict[int, Tensor] = {}
     seen: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        place = tensor.untyped_storage().data_ptr()
-        if place not in own:
-            saved[place] = tensor
+        if place(tensor) not in own:
+            saved[place(tensor)] = tensor
         return tensor
 
     def begin(_module: nn.Module, _args: tuple, output: Tensor) -> None:

@@ -20,6 +20,11 @@ SHARD_BYTES = 4_000_000_000
 ROUNDED = ("input", "output", "diagonal", "corrected", "gradient")
 
 
+def kept_as(name: str, dtype: torch.dtype) -> torch.dtype:
+    """Return what a statistic is written as where second moments are written as `dtype`."""
+    return dtype if name in ROUNDED else torch.float32
+
+
 class Nowhere:
     """A sink that lets go of everything: of a process that does not write."""
 
@@ -49,7 +54,7 @@ class StatisticsWriter:
 
     def add(self, layer: Layer, means: dict[str, Tensor]) -> None:
         """Take a layer's means."""
-        stored = {name: each.to(self._dtype) if name in ROUNDED else each for name, each in means.items()}
+        stored = {name: each.to(kept_as(name, self._dtype)) for name, each in means.items()}
         if self._tensors and self.waiting + sum(each.nbytes for each in stored.values()) > self._limit:
             self.flush()
         self._tensors |= {f"{layer.name}.{name}": each.cpu().contiguous() for name, each in stored.items()}

@@ -176,3 +176,15 @@ def test_truncation_is_of_factors_alone(tmp_path):
     result = CliRunner().invoke(main, [*words, str(tmp_path / "out")])
     assert result.exit_code == 2
     assert "of kind kronecker or activation alone" in result.output
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_shapes_are_foretold(model, sequences, kind, rank, monkeypatch):
+    monkeypatch.setattr("sst_mergekit.statistics.kinds.kind.kept_rows", lambda size, rank: rank + 2)
+    axes = forms(kind).axes
+    options = Options(kind, Form(gradient=kind != "activation", axes=axes, factor_rank=rank), progress=False)
+    with collecting.measuring(model):
+        told = collecting.choose(model, sequences, options).kinds
+    for name, means in collect(model, sequences, options).means.items():
+        assert told[name].shapes(len(sequences)) == {key: tuple(t.shape) for key, t in means.items()}

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sst_mergekit.statistics.kinds.kind import Kind
+from sst_mergekit.statistics.kinds.kind import Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
 
@@ -21,7 +21,15 @@ class Activation(Kind):
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
-        return self.owns_input * self.factor_bytes("input")
+        return self.factor_bytes("input")
+
+    def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the mean."""
+        return self.factor_shapes("input")
+
+    def work(self, extent: Extent) -> float:
+        """Return the operations of the factor."""
+        return self.factor_work(extent.tokens, "input")
 
     def see_input(self, x: Tensor, at: Positions) -> None:
         """Add one batch to the sum."""

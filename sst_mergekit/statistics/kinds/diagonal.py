@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Kind
+from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
 
@@ -28,6 +28,15 @@ class Diagonal(Kind):
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
         return 4 * self.layer.shape[0] * self.layer.shape[1] + self.gradient_bytes()
+
+    def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the means."""
+        return {"diagonal": self.layer.shape} | (self.gradient_shape() if self.form.gradient else {})
+
+    def work(self, extent: Extent) -> float:
+        """Return the operations of each sequence's gradient; an embedding's is a sum of rows."""
+        d_out, d_in = self.layer.shape
+        return 2 * extent.positions * d_out * d_in * (not self.layer.embedding) + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs: every position counts, for a prompt's gradients are part of the sequence's."""

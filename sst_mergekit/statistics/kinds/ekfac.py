@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Kind
+from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
 
@@ -26,8 +26,21 @@ class EkFac(Kind):
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        size = self.owns_input * self.factor_bytes("input") + self.factor_bytes("output")
+        size = self.factor_bytes("input", "output")
         return size + 4 * axes.left.shape[1] * axes.right.shape[1] + self.gradient_bytes()
+
+    def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the means."""
+        axes = self.form.axes[self.layer.name]  # type: ignore[index]
+        both = {"left": tuple(axes.left.shape), "right": tuple(axes.right.shape)}
+        both |= self.factor_shapes("input", "output")
+        return both | {"corrected": (axes.left.shape[1], axes.right.shape[1])} | self.gradient_shape()
+
+    def work(self, extent: Extent) -> float:
+        """Return the operations of the factors, of the projections and of each sequence's gradient."""
+        axes = self.form.axes[self.layer.name]  # type: ignore[index]
+        factors = self.factor_work(extent.tokens, "input", "output") + self.gradient_work(extent)
+        return factors + 2 * extent.positions * axes.products()
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Add one batch to the input factor; keep the inputs for the gradients."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -27,6 +28,13 @@ class Counts:
 
 
 @dataclass(frozen=True)
+class Extent(Counts):
+    """The same, and the positions that the model computes: prompts and the padding of batches too."""
+
+    positions: int
+
+
+@dataclass(frozen=True)
 class Axes:
     """Coordinates in which a layer's gradients are measured.
 
@@ -48,6 +56,11 @@ class Axes:
         sizes = self.left.shape[1], self.right.shape[1]
         core = None if self.core is None else self.core.view(sizes).T.flatten()
         return Axes(self.right, self.left, core)
+
+    def products(self) -> int:
+        """Return the multiplications a position: of a gradient, of an input, and of both in coordinates."""
+        (rows, k), (columns, l) = self.left.shape, self.right.shape  # noqa: E741
+        return rows * k + columns * l + k * l
 
 
 class Kind(ABC):
@@ -74,6 +87,14 @@ class Kind(ABC):
     @abstractmethod
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums of so many sequences."""
+
+    @abstractmethod
+    def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of what `means` returns of so many sequences."""
+
+    @abstractmethod
+    def work(self, extent: Extent) -> float:
+        """Return the floating-point operations of the matrix products that the sums take."""
 
     @abstractmethod
     def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
@@ -161,13 +182,42 @@ class Kind(ABC):
             self.sketches[name] = Sketch(size, count, rows.device)
         self.sketches[name].add(rows)
 
-    def factor_bytes(self, name: str) -> int:
-        """Return the bytes of a factor while it is summed."""
+    def factor_bytes(self, *names: str) -> int:
+        """Return the bytes of those factors that are this layer's own, while they are summed."""
+        return 4 * sum(math.prod(self._summed(name)) for name in names if self._owns(name))
+
+    def factor_shapes(self, *names: str) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of their means: diagonal, dense, or truncated where that is smaller."""
+        found = {name: self._summed(name) for name in names if self._owns(name)}
+        rank = self.form.factor_rank
+        if rank is None:
+            return found
+        return {name: (each[-1], min(each[-1], rank + 1))[: len(each)] for name, each in found.items()}
+
+    def factor_work(self, rows: int, *names: str) -> float:
+        """Return the operations of their sums over so many rows: of one triangle, in blocks.
+
+        A sketch of c rows takes, each time c more have come, the products with one another of all 2 c, their
+        eigenvectors (9 n³) and the c new rows.
+        """
+        total = 0.0
+        for height, *width in (self._summed(name) for name in names if self._owns(name)):
+            if width == [height]:
+                total += rows * height * (height + min(height, max(128, height // 8)))
+            elif width:
+                total += rows * (4.25 * height * width[0] + 18 * height**2)
+        return total
+
+    def _summed(self, name: str) -> tuple[int, ...]:
+        """Return the shape of what is summed: a diagonal, a matrix, or a sketch's rows."""
         size = self.layer.shape[1 if name == "input" else 0]
-        if (name == "input" and self.layer.embedding) or (name == "output" and self.layer.head):
-            return 4 * size
+        if self.layer.embedding if name == "input" else self.layer.head:
+            return (size,)
         count = self._sketched(size)
-        return 4 * size * (size if count is None else 2 * count)
+        return (size if count is None else 2 * count, size)
+
+    def _owns(self, name: str) -> bool:
+        return name == "output" or self.owns_input
 
     def _sketched(self, size: int) -> int | None:
         return kept_rows(size, self.form.factor_rank) if self.form.factor_rank else None
@@ -175,6 +225,14 @@ class Kind(ABC):
     def gradient_bytes(self) -> int:
         """Return the bytes of the mean gradient, where it is wanted."""
         return 4 * self.layer.shape[0] * self.layer.shape[1] * self.wants_gradient
+
+    def gradient_shape(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of the mean gradient, where it is wanted."""
+        return {"gradient": self.layer.shape} if self.wants_gradient else {}
+
+    def gradient_work(self, extent: Extent) -> float:
+        """Return the operations of the mean gradient, where it is wanted."""
+        return 2 * extent.positions * self.layer.shape[0] * self.layer.shape[1] * self.wants_gradient
 
     def add_gradient(self, x: Tensor, g: Tensor) -> None:
         """Add the gradient of the weight itself, where the form wants it."""

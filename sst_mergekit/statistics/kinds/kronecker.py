@@ -12,7 +12,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Kind
+from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
 
@@ -29,8 +29,16 @@ class Kronecker(Kind):
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
-        size = self.owns_input * self.factor_bytes("input")
-        return size + self.factor_bytes("output") + self.gradient_bytes()
+        return self.factor_bytes("input", "output") + self.gradient_bytes()
+
+    def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the means."""
+        return self.factor_shapes("input", "output") | self.gradient_shape()
+
+    def work(self, extent: Extent) -> float:
+        """Return the operations of both factors."""
+        rows = extent.sequences if self.reduced else extent.tokens
+        return self.factor_work(rows, "input", "output") + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
         """Add one batch to the input factor."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Form, Kind
+from sst_mergekit.statistics.kinds.kind import Counts, Extent, Form, Kind
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import Positions
 from sst_mergekit.statistics.team import Team
@@ -31,6 +31,19 @@ class Subspace(Kind):
         """Return the bytes of the sums."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         return 4 * sequences * axes.left.shape[1] * axes.right.shape[1] + self.gradient_bytes()
+
+    def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the means."""
+        axes = self.form.axes[self.layer.name]  # type: ignore[index]
+        left, right = tuple(axes.left.shape), tuple(axes.right.shape)
+        core = {} if axes.core is None else {"core": tuple(axes.core.shape)}
+        scores = {"scores": (sequences, left[1] * right[1]), "left": left, "right": right}
+        return scores | core | self.gradient_shape()
+
+    def work(self, extent: Extent) -> float:
+        """Return the operations of the projections and of the scores."""
+        axes = self.form.axes[self.layer.name]  # type: ignore[index]
+        return 2 * extent.positions * axes.products() + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs, in coordinates if that is enough."""

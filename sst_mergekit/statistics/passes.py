@@ -1,0 +1,130 @@
+"""What is measured of a model, and in how many passes: the same choice for a measurement and for its plan."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import nn
+
+from sst_mergekit.errors import StatisticsError
+from sst_mergekit.statistics import memory
+from sst_mergekit.statistics.kinds import KINDS
+from sst_mergekit.statistics.kinds.kind import Axes, Kind
+from sst_mergekit.statistics.layers import Layer, input_groups, linear_layers
+from sst_mergekit.statistics.settings import Form, Options
+from sst_mergekit.statistics.sizes import shown
+from sst_mergekit.statistics.tokens import Sequence, batches
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is measured of a model.
+
+    Attributes:
+        layers: in the order in which the model reaches them.
+        input_owner: layer -> the layer whose input factor it shares.
+        skipped: weight -> why it was left out.
+        kinds: layer -> its sums, empty.
+    """
+
+    layers: list[Layer]
+    input_owner: dict[str, str]
+    skipped: dict[str, str]
+    kinds: dict[str, Kind]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """The layers of each pass over the data, and the sequences of a batch."""
+
+    groups: list[list[str]]
+    batch_size: int
+
+
+def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Chosen:
+    """Return what is measured, found by a forward pass of the first sequence; in `observing.measuring`."""
+    layers, skipped = linear_layers(model)
+    first = next(batches(sequences, 1, options.device))
+    owner = input_groups(model, layers, {"input_ids": first.ids, "attention_mask": first.attention})
+    skipped |= {layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner}
+    if KINDS[options.kind].needs_axes:
+        axes = options.form.axes or {}
+        skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
+        owner = _reowned(owner, axes)
+    by_name = {layer.name: layer for layer in layers}
+    layers = [by_name[name] for name in owner]
+    form = _oriented(options.form, layers)
+    kinds = {each.name: KINDS[options.kind](each, owner[each.name] == each.name, form) for each in layers}
+    return Chosen(layers, owner, skipped, kinds)
+
+
+def part(
+    model: nn.Module,
+    sequences: list[Sequence],
+    options: Options,
+    kinds: Mapping[str, Kind],
+    resident: int,
+) -> Passes:
+    """Return the layers of each pass and the batch size with which the bound takes the fewest passes.
+
+    Args:
+        model, sequences, options: as they are measured.
+        kinds: of all layers.
+        resident: bytes that are held before the first batch.
+
+    Raises:
+        StatisticsError: `max_memory` is too little for the widest layer.
+    """
+    size = min(options.batch_size, len(sequences))
+    if options.max_memory is None:
+        return Passes([list(kinds)], size)
+    held = {name: kind.held(len(sequences)) for name, kind in kinds.items()}
+    most = max(held.values())
+    plans, budget = [], 0
+    while size:
+        budget = options.max_memory - beside(model, sequences, size, options, kinds, resident)
+        if budget >= most:
+            plans.append(Passes(memory.grouped(held, budget), size))
+        size //= 2
+    if not plans:
+        raise StatisticsError(
+            f"--max-memory {shown(options.max_memory)}: the widest layer needs about "
+            f"{shown(options.max_memory - budget + most)} with one sequence a batch; "
+            "give more, or --factor-rank, or a shorter --max-length"
+        )
+    return min(plans, key=lambda plan: len(plan.groups))
+
+
+def beside(
+    model: nn.Module,
+    sequences: list[Sequence],
+    size: int,
+    options: Options,
+    kinds: Mapping[str, Kind],
+    resident: int,
+) -> int:
+    """Return the bytes that are taken beside the sums at the peak of a batch of so many sequences."""
+    kind = KINDS[options.kind]
+    batch = next(batches(sequences, size, options.device))
+    owners = {name: each.layer.module for name, each in kinds.items() if each.owns_input}
+    saved, inputs = memory.batch_bytes(model, batch, owners)
+    kept = saved + inputs * kind.keeps_inputs if kind.needs_gradients else saved // 4
+    return resident + memory.FIXED + int(memory.SPARE * kept)
+
+
+def _oriented(form: Form, layers: list[Layer]) -> Form:
+    """Return the form with each layer's axes as its linear map has them."""
+    if form.axes is None:
+        return form
+    axes = {
+        layer.name: form.axes[layer.name].of(layer.transposed) for layer in layers if layer.name in form.axes
+    }
+    return dataclasses.replace(form, axes=axes)
+
+
+def _reowned(owner: dict[str, str], kept: Mapping[str, Axes]) -> dict[str, str]:
+    """Return the owners of shared inputs among the layers of `kept` alone."""
+    new: dict[str, str] = {}
+    return {name: new.setdefault(old, name) for name, old in owner.items() if name in kept}
