@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -14,13 +16,16 @@ from typing import Any
 
 from sst_mergekit.errors import SstError
 
+_TERMINATED = 128 + signal.SIGTERM
+_GRACE = 3.0  # seconds to remove temporary files when the parent is gone
+
 
 class Pool:
     """A pool of ``workers`` fresh processes, each with a few threads; use it as a context manager.
 
     What the workers print goes to the file ``log``; their exceptions come back to the caller. When
-    the block ends by an exception (an interrupt, say) the workers are stopped at once; when this process is
-    killed they end too.
+    the block ends by an exception (an interrupt, say) or this process is killed, the workers drop their jobs,
+    whose temporary files they remove, and end.
     """
 
     def __init__(
@@ -50,7 +55,7 @@ class Pool:
         from tqdm import tqdm
 
         try:
-            futures = [self._executor.submit(function, *job) for job in jobs]
+            futures = [self._executor.submit(_do, function, *job) for job in jobs]
             bar = tqdm(as_completed(futures), total=len(futures), desc=label, disable=not self.progress)
             for future in bar:
                 future.result()
@@ -62,10 +67,29 @@ class Pool:
         return [future.result() for future in futures]
 
 
+class _Ended(SystemExit):
+    """The worker is to end."""
+
+
 def _start(log: str, threads: int, offline: bool) -> None:
     """Set up a worker of this machine, which ends with its parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all: the parent ends its workers
+    signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     settle(log, threads, offline)
+
+
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Ended(_TERMINATED)
+
+
+def _do(function: Callable[..., Any], *job: Any) -> Any:
+    """Return ``function(*job)``; where the worker is told to end meanwhile, never return."""
+    try:
+        return function(*job)
+    except _Ended:  # what the job had begun is removed by now; the executor would go on with the next one
+        os._exit(_TERMINATED)
 
 
 def settle(log: str, threads: int = 1, offline: bool = True) -> None:
@@ -88,4 +112,6 @@ def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_GRACE)
+        os._exit(_TERMINATED)

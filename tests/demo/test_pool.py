@@ -37,11 +37,14 @@ SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
 from sst_mergekit.demo.pool import Pool
+from sst_mergekit.files import temporary_directory
 
 def doze(folder):
-    with open(folder + "/pids", "a") as file:
-        print(os.getpid(), file=file)
-    time.sleep(600)
+    with temporary_directory(Path(folder) / "made") as begun:
+        (begun / "half").write_text("x")
+        with open(folder + "/pids", "a") as file:
+            print(os.getpid(), file=file)
+        time.sleep(600)
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -51,8 +54,8 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupt_stops_the_workers_at_once(tmp_path, how):
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_the_end_of_a_run_ends_its_workers_and_removes_what_they_had_begun(tmp_path, how):
     (tmp_path / "main.py").write_text(SCRIPT)
     process = subprocess.Popen(
         [sys.executable, str(tmp_path / "main.py"), str(tmp_path)], stderr=subprocess.DEVNULL
@@ -62,8 +65,20 @@ def test_an_interrupt_stops_the_workers_at_once(tmp_path, how):
     while not (pids.is_file() and len(pids.read_text().split()) == 2):
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    assert len(list(tmp_path.glob(".made.partial-*"))) == 2
     process.send_signal(how)
     assert process.wait(timeout=300) != 0
     for pid in map(int, pids.read_text().split()):
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+        while how == signal.SIGKILL and alive(pid):  # nobody waits for orphans
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert not alive(pid)
+    assert not list(tmp_path.glob(".made.*"))
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

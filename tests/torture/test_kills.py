@@ -69,7 +69,7 @@ class Kills:
         if end == "memory" and outcome.status > 0:  # or ended by a signal: C code that had no memory aborts
             assert outcome.status == 2, outcome.log
             assert not re.search(r"Traceback|panicked", outcome.log), outcome.log
-        if end in HANDLED and self.command != "experiment":  # whose workers are ended at once
+        if end in HANDLED:
             assert remains(self.world.place) == [], (end, outcome.log)
         until = time.monotonic() + PATIENCE
         while held := locked(self.world.place):
