@@ -58,10 +58,11 @@ def elementwise(
     price = settings.cost / kappa
     kept = torch.empty_like(patch)
     rows = max(ROWS, BLOCK // max(1, patch.shape[1]))
+    damping = patch.new_tensor(settings.damping), patch.new_tensor(price * settings.damping)
     blocks = (tensor.split(rows) for tensor in (patch, kept, *sides))
     for block, out, relevance, cost in zip(*blocks, strict=True):
-        h = relevance.to(patch.dtype).mul(scales[0]).add_(settings.damping)
-        b = cost.to(patch.dtype).mul(price * scales[1]).add_(price * settings.damping)
+        h = torch.add(damping[0], relevance.to(patch.dtype), alpha=scales[0])
+        b = torch.add(damping[1], cost.to(patch.dtype), alpha=price * scales[1])
         if settings.damping == 0 and not bool((b > 0).all()):
             raise ValueError(ZEROS)
         torch.div(h, b.add_(h), out=out).mul_(block)
