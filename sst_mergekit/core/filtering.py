@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from sst_mergekit.core import weights
 from sst_mergekit.core.controls import CONTROLS, at_norm_of
 from sst_mergekit.core.geometries.diagonal import DIAGONAL
-from sst_mergekit.core.geometry import Basis, Geometry, Statistics
+from sst_mergekit.core.geometry import Basis, Filter, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 
 GRADIENT = "gradient"  # the mean gradient [d_out, d_in], for the first-order term of score `gain`
@@ -46,7 +45,7 @@ def filter_patch(
     tensor([[0.5000, 0.5000],
             [0.5000, 0.5000]])
     """
-    kept = _filtered(geometry, patch, harm, benign, kappa, settings)
+    kept = _form(geometry, settings.filter)(patch, harm, benign, kappa, settings)
     if not bool(torch.isfinite(kept.sum())) and not bool(torch.isfinite(kept).all()):
         raise ValueError(
             f"the filtered patch is not finite in {str(kept.dtype).removeprefix('torch.')}: patch or "
@@ -55,22 +54,22 @@ def filter_patch(
     return kept
 
 
-def _filtered(
-    geometry: Geometry,
-    patch: Tensor,
-    harm: Statistics,
-    benign: Statistics,
-    kappa: float,
-    settings: FilterSettings,
-) -> Tensor:
-    closed = geometry.closed.get(settings.filter)
+def _form(geometry: Geometry, name: str) -> Filter:
+    """Return a filter by its name: in closed form where the geometry has one, else in its basis."""
+    closed = geometry.closed.get(name)
     if closed is not None:
-        return closed(patch, harm, benign, kappa, settings)
-    if settings.filter in CONTROLS:
-        real = geometry.closed.get("separable") or _in_basis(geometry, "separable")
-        chosen = CONTROLS[settings.filter](patch.to(torch.float64), settings)
+        return closed
+    if name not in CONTROLS:
+        return _in_basis(geometry, name)
+    real = _form(geometry, "separable")
+
+    def control(
+        patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
+    ) -> Tensor:
+        chosen = CONTROLS[name](patch.to(torch.float64), settings)
         return at_norm_of(chosen, real(patch, harm, benign, kappa, settings))
-    return _in_basis(geometry, settings.filter)(patch, harm, benign, kappa, settings)
+
+    return control
 
 
 def data_free(patch: Tensor, utility: Tensor, settings: FilterSettings) -> Tensor:
@@ -90,7 +89,7 @@ def data_free(patch: Tensor, utility: Tensor, settings: FilterSettings) -> Tenso
     return DIAGONAL.closed["soft"](patch, harm, benign, 1.0, settings)
 
 
-def _in_basis(geometry: Geometry, name: str) -> Callable[..., Tensor]:
+def _in_basis(geometry: Geometry, name: str) -> Filter:
     def apply(
         patch: Tensor, harm: Statistics, benign: Statistics, kappa: float, settings: FilterSettings
     ) -> Tensor:
