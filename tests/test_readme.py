@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import torch
+from seed_models import SIZES, config
 
 import sst_mergekit
 from sst_mergekit.cli import COMMANDS
@@ -101,30 +102,12 @@ def test_every_recipe_named_is_there() -> None:
         assert (ROOT / "merge_configs" / model / "lora/sst.yml").is_file()
 
 
-# name -> the class of its configuration, and the sizes that its config.json says
-SIZES = {
-    "mistral-7b": ("Mistral", 32000, 4096, 14336, 32, 32, 8),
-    "llama-3.1-8b": ("Llama", 128256, 4096, 14336, 32, 32, 8),
-    "qwen2.5-14b": ("Qwen2", 152064, 5120, 13824, 48, 40, 8),
-}
-
-
 @pytest.mark.parametrize("name", SIZES)
 def test_the_sizes_of_the_seed_models(name: str) -> None:
     import transformers
 
-    kind, vocabulary, width, inner, layers, heads, groups = SIZES[name]
-    config = getattr(transformers, f"{kind}Config")(
-        vocab_size=vocabulary,
-        hidden_size=width,
-        intermediate_size=inner,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=groups,
-        tie_word_embeddings=False,
-    )
     with torch.device("meta"):
-        model = transformers.AutoModelForCausalLM.from_config(config)
+        model = transformers.AutoModelForCausalLM.from_config(config(name))
     parameters = sum(each.numel() for each in model.parameters())
     linear = [m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"]
     adapter = 4 * 16 * sum(m.in_features + m.out_features for m in linear)
