@@ -137,7 +137,7 @@ def _plan(
     from sst_mergekit.statistics.planning import plan
     from sst_mergekit.statistics.speed import Speed
 
-    speed = Speed(*(1e12 * each for each in tflops)) if tflops else None
+    speed = Speed(1e12 * tflops[0], 1e12 * tflops[1]) if tflops else None
     found = plan(spec, source, options, speed=speed, **more)
     output.result(found.facts(), found.text())
 

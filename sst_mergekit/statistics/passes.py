@@ -56,7 +56,8 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
     by_name = {layer.name: layer for layer in layers}
     layers = [by_name[name] for name in owner]
     form = _oriented(options.form, layers)
-    kinds = {each.name: KINDS[options.kind](each, owner[each.name] == each.name, form) for each in layers}
+    kind = KINDS[options.kind]
+    kinds: dict[str, Kind] = {each.name: kind(each, owner[each.name] == each.name, form) for each in layers}
     return Chosen(layers, owner, skipped, kinds)
 
 

@@ -55,7 +55,8 @@ class Speed:
 def measured(dtype: str, device: str) -> Speed:
     """Return the speed of one large matrix product in each dtype, the best of three: an upper bound."""
     size = 4096 if device.startswith("cuda") else 1024
-    return Speed(*(_products(getattr(torch, name), device, size) for name in (dtype, "float32")), "measured")
+    found = {name: _products(getattr(torch, name), device, size) for name in {dtype, "float32"}}
+    return Speed(found[dtype], found["float32"], "measured")
 
 
 def _products(dtype: torch.dtype, device: str, size: int) -> float:
