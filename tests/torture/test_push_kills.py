@@ -32,7 +32,7 @@ class Deadly(Handler):
     do_GET = do_HEAD = do_POST = do_PUT = handle_one
 
     def handle(self):
-        with contextlib.suppress(OSError):  # the client is gone
+        with contextlib.suppress(OSError, ValueError):  # the client is gone, in the midst of its request
             super().handle()
 
 
@@ -63,6 +63,7 @@ class Pushes:
 
     def push(self, hub: DeadlyHub, moment: Moment = Moment()) -> Outcome:
         server = serve(hub, Deadly)
+        server.daemon_threads = False  # it ends when what the client had asked is done
         try:
             self.world.clear()
             return self.nursery.run(self.world.words("push"), self.world.place, moment, hub=hub.url)

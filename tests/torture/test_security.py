@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from torture_world import World
+from nursery import Nursery
+from torture_world import World, shrink
 
 import sst_mergekit
 from sst_mergekit.cli import main
@@ -32,6 +33,7 @@ RUNS_CODE = {
     PACKAGE / "demo" / "world_text.py",  # programs that the tiny world itself writes
 }
 TOKEN = "hf_" + "s3cr3t" * 6
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY")
 
 
 def calls(path: Path) -> list[ast.Call]:
@@ -103,7 +105,7 @@ def test_a_pickled_model_is_not_loaded(world: World, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["fisher", "lora", "card", "push"])
 def test_tokens_are_in_no_log_and_no_file(command, world: World, monkeypatch, caplog) -> None:
-    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY"):
+    for name in TOKENS:
         monkeypatch.setenv(name, TOKEN)
     world.clear()
     words = world.words(command) if command != "card" else ["card", f"{world.root}/merged"]
@@ -118,6 +120,32 @@ def test_tokens_are_in_no_log_and_no_file(command, world: World, monkeypatch, ca
             assert not path.is_file() or TOKEN.encode() not in path.read_bytes(), path
     finally:
         card.write_text(before)
+        world.clear()
+
+
+def with_tokens() -> None:
+    """Set up a small experiment that logs all it can, with tokens in its environment."""
+    import os
+
+    os.environ.update(dict.fromkeys(TOKENS, TOKEN))
+    logging.basicConfig(level=logging.DEBUG, force=True)
+    logging.debug("all is logged")
+    shrink()
+
+
+def test_tokens_are_in_no_log_and_no_file_of_experiments(world: World, nursery: Nursery) -> None:
+    world.clear()
+    try:
+        outcome = nursery.run(world.words("experiment"), world.place, setup="test_security:with_tokens")
+        assert outcome.status == 0, outcome.log
+        assert "DEBUG:root:all is logged" in outcome.log
+        written = {path: path.read_bytes() for path in world.place.rglob("*") if path.is_file()}
+        assert {"log.txt", "report.html", "table.json"} <= {path.name for path in written}
+        assert any(path.parent.name == "manifests" for path in written)
+        for path, content in written.items():
+            assert TOKEN.encode() not in content, path
+        assert TOKEN not in outcome.log
+    finally:
         world.clear()
 
 
