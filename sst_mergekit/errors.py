@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
+import logging
 from collections.abc import Iterable, Iterator
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -103,6 +105,30 @@ def _told(error: BaseException) -> str | None:
 def is_disk_full(error: BaseException) -> bool:
     """Return whether an error, of Python or of safetensors' own writer, says that the disk is full."""
     return getattr(error, "errno", None) in _FULL or "(os error 28)" in str(error)
+
+
+@contextlib.contextmanager
+def raising_a_full_disk(logger: str) -> Iterator[None]:
+    """Raise, after the block, the error of a full disk that a library has only logged to `logger`.
+
+    mergekit goes on where a tokenizer cannot be copied, and on a full disk leaves half of it.
+    """
+    full: list[BaseException] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            error = record.exc_info and record.exc_info[1]
+            if error and is_disk_full(error):
+                full.append(error)
+
+    listener = Listener(logging.ERROR)
+    logging.getLogger(logger).addHandler(listener)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).removeHandler(listener)
+    if full:
+        raise full[0]
 
 
 def is_out_of_memory(error: BaseException) -> bool:

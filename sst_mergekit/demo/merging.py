@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 import sst_mergekit
+from sst_mergekit.errors import raising_a_full_disk
 from sst_mergekit.files import new_directory, write_text
 
 
@@ -36,7 +37,8 @@ def run_recipe(path: Path, out: Path, lora_cache: Path, seed: int) -> None:
     )
     with new_directory(out, force=True) as temporary:
         config = MergeConfiguration.model_validate(yaml.safe_load(source))
-        run_merge(config, str(temporary), options=options, config_source=source)
+        with raising_a_full_disk("mergekit.merge"):
+            run_merge(config, str(temporary), options=options, config_source=source)
 
 
 def fold_adapter(reference: str, lora_cache: Path) -> None:

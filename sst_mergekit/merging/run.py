@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import sst_mergekit
-from sst_mergekit.errors import RecipeError
+from sst_mergekit.errors import RecipeError, raising_a_full_disk
 from sst_mergekit.files import new_directory, write_text
 from sst_mergekit.merging.lora_cache import lora_cache
 from sst_mergekit.recipe.check import check_recipe
@@ -59,7 +59,7 @@ def merge(
             on_faults(_check(given, out))
         with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:
             given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
-            with explained(lambda: _check(given, out)):
+            with explained(lambda: _check(given, out)), raising_a_full_disk("mergekit.merge"):
                 main.invoke(context)
             _tidy_card(temporary, out.name)
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_failed_merge_leaves_no_temporary_cache(project: Path, monkeypatch: pyte
     monkeypatch.setattr(run_yaml, "run_merge", fail)
     assert merge("lora.yml", "out").exit_code == 2
     assert folded[0].parent == project
+    assert nothing_new(project)
+
+
+def test_a_disk_that_is_full_at_the_tokenizer_ends_the_merge(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """mergekit only logs what goes wrong there."""
+
+    def copy(source: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        Path("base", name).write_text("{}")
+    monkeypatch.setattr("mergekit.merge.shutil.copy", copy)
+    result = merge("sst.yml", "out")
+    assert result.exit_code == 2
+    assert "tokenizer_config.json: no space left on the disk" in result.stderr.splitlines()[-1]
     assert nothing_new(project)
 
 

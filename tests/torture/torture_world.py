@@ -157,7 +157,10 @@ def locked(place: Path) -> list[str]:
     for path in [place, *place.rglob("*")]:
         if path.is_symlink():
             continue
-        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # removed meanwhile by a worker whose parent was killed
+            continue
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
