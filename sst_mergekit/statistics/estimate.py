@@ -20,6 +20,7 @@ from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Form
 from sst_mergekit.statistics.loading import ModelSpec, load_model, require_device, split_revision
 from sst_mergekit.statistics.manifest import Manifest
+from sst_mergekit.statistics.memory import shard
 from sst_mergekit.statistics.rows import Source, content_hash, prompt_hashes
 from sst_mergekit.statistics.sequences import Read, read_sequences
 from sst_mergekit.statistics.writer import Nowhere, StatisticsWriter
@@ -65,7 +66,8 @@ def estimate(
         options = _with_axes(options, axes)
         require_device(spec.device)
         read = read_sequences(spec, source, samples, options.seed, max_length, chat_template)
-        writer = StatisticsWriter(temporary, getattr(torch, store_dtype)) if temporary else None
+        dtype, most = getattr(torch, store_dtype), shard(options.max_memory)
+        writer = StatisticsWriter(temporary, dtype, most) if temporary else None
         collected = collect(load_model(spec), read.sequences, options, writer or Nowhere())
         about = _about(spec, source, read, options, collected, max_length)
         about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None, store_dtype)

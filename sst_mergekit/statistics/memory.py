@@ -12,6 +12,12 @@ from sst_mergekit.statistics.tokens import Batch
 
 SPARE = 1.5  # what a batch takes at its peak, over what it keeps for the backward pass
 FIXED = 64 * 10**6  # allocators, buffers of the maths library
+SHARD = 4 * 10**9  # bytes of a file of statistics at most
+
+
+def shard(max_memory: int | None) -> int:
+    """Return the most bytes of a file of statistics: it is copied while it is written, within the bound."""
+    return min(SHARD, max_memory // 8) if max_memory else SHARD
 
 
 def in_use(device: str) -> int:
@@ -40,13 +46,13 @@ def batch_bytes(model: Any, batch: Batch, inputs: Mapping[str, nn.Module]) -> tu
     Counted in one forward pass: tensors that autograd saves, the model's own left out.
     """
     own = {place(tensor) for tensor in [*model.parameters(), *model.buffers()]}
-    saved: dict[int, Tensor] = {}
+    saved: dict[int, int] = {}
     seen: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
         if place(tensor) not in own:
-            saved[place(tensor)] = tensor
-        return tensor
+            saved[place(tensor)] = tensor.untyped_storage().nbytes()
+        return tensor.detach()  # an output that holds its own node would never be freed
 
     def begin(_module: nn.Module, _args: tuple, output: Tensor) -> None:
         output.requires_grad_(True)
@@ -62,8 +68,7 @@ def batch_bytes(model: Any, batch: Batch, inputs: Mapping[str, nn.Module]) -> tu
     finally:
         for handle in handles:
             handle.remove()
-    kept = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-    return kept + 3 * logits.numel() * 4, sum(seen.values())
+    return sum(saved.values()) + 3 * logits.numel() * 4, sum(seen.values())
 
 
 def grouped(held: Mapping[str, int], budget: int) -> list[list[str]]:

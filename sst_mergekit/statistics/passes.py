@@ -106,13 +106,17 @@ def beside(
     kinds: Mapping[str, Kind],
     resident: int,
 ) -> int:
-    """Return the bytes that are taken beside the sums at the peak of a batch of so many sequences."""
+    """Return the bytes that are taken beside the sums at the peak of a batch of so many sequences.
+
+    Or at the peak of writing, where that is higher: a file's tensors are copied then.
+    """
     kind = KINDS[options.kind]
-    batch = next(batches(sequences, size, options.device))
+    batch = next(batches(sequences, 1, options.device))  # a whole batch could take more than the bound
     owners = {name: each.layer.module for name, each in kinds.items() if each.owns_input}
     saved, inputs = memory.batch_bytes(model, batch, owners)
-    kept = saved + inputs * kind.keeps_inputs if kind.needs_gradients else saved // 4
-    return resident + memory.FIXED + int(memory.SPARE * kept)
+    kept = size * (saved + inputs * kind.keeps_inputs if kind.needs_gradients else saved // 4)
+    written = memory.shard(options.max_memory) if options.max_memory else 0
+    return resident + memory.FIXED + max(int(memory.SPARE * kept), written)
 
 
 def _oriented(form: Form, layers: list[Layer]) -> Form:

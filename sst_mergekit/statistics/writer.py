@@ -15,8 +15,8 @@ from sst_mergekit.files import sha256
 from sst_mergekit.statistics.collect import Collected
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest
+from sst_mergekit.statistics.memory import SHARD
 
-SHARD_BYTES = 4_000_000_000
 ROUNDED = ("input", "output", "diagonal", "corrected", "gradient")
 
 
@@ -45,7 +45,7 @@ class StatisticsWriter:
     """
 
     def __init__(
-        self, directory: Path, dtype: torch.dtype = torch.float32, shard_bytes: int = SHARD_BYTES
+        self, directory: Path, dtype: torch.dtype = torch.float32, shard_bytes: int = SHARD
     ) -> None:
         self._directory, self._dtype, self._limit = directory, dtype, shard_bytes
         self._tensors: dict[str, Tensor] = {}

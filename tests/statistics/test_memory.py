@@ -1,5 +1,6 @@
 """Bounded memory: the same statistics in groups of layers, within the bound; truncated, rounded factors."""
 
+import gc
 import json
 
 import pytest
@@ -18,7 +19,7 @@ from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Axes, Form
 from sst_mergekit.statistics.sizes import size_of
 from sst_mergekit.statistics.store import open_statistics
-from sst_mergekit.statistics.tokens import Sequence
+from sst_mergekit.statistics.tokens import Sequence, batches
 
 ROOM = 30_000  # of the model below a factor pair takes up to 29 kB, all of them 177 kB
 
@@ -117,6 +118,19 @@ def test_the_batch_shrinks_before_the_bound_is_broken(model, sequences, bounded,
 def test_too_little_memory_says_how_much_is_needed(model, sequences):
     with pytest.raises(StatisticsError, match="1 MB: the widest layer needs about .*--factor-rank"):
         collect(model, sequences, Options(progress=False, max_memory=10**6))
+
+
+def test_counting_a_batch_leaves_nothing_in_memory(model, sequences):
+    """An output that is saved as itself holds the node that holds it, and is never freed."""
+
+    def held() -> int:
+        gc.collect()
+        return sum(isinstance(each, torch.Tensor) and each.grad_fn is not None for each in gc.get_objects())
+
+    batch = next(batches(sequences, 4, "cpu"))
+    before = held()
+    memory.batch_bytes(model, batch, {"head": model.lm_head})
+    assert held() == before
 
 
 def test_a_batchs_bytes_grow_with_the_batch(model, sequences):
