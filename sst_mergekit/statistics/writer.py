@@ -44,9 +44,7 @@ class StatisticsWriter:
         shard_bytes: a file is written when it would grow beyond this.
     """
 
-    def __init__(
-        self, directory: Path, dtype: torch.dtype = torch.float32, shard_bytes: int = SHARD
-    ) -> None:
+    def __init__(self, directory: Path, dtype: torch.dtype = torch.float32, shard_bytes: int = SHARD) -> None:
         self._directory, self._dtype, self._limit = directory, dtype, shard_bytes
         self._tensors: dict[str, Tensor] = {}
         self._shards: list[tuple[Path, list[str]]] = []
