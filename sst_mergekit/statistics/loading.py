@@ -91,14 +91,13 @@ def load_shapes(spec: ModelSpec) -> Any:
     told = spec.model
     try:
         name, revision = split_revision(spec.model)
-        trusted = spec.trust_remote_code
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=trusted)
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=spec.trust_remote_code)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(
                 config,
                 dtype=getattr(torch, spec.dtype),
                 attn_implementation=spec.attention,
-                trust_remote_code=trusted,
+                trust_remote_code=spec.trust_remote_code,
             )
             if spec.adapter:
                 told = spec.adapter

@@ -8,7 +8,7 @@ from tiny import tiny_data, tiny_llama, tiny_statistics
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.errors import SstError, StatisticsError
 from sst_mergekit.files import new_directory
-from sst_mergekit.statistics import writer
+from sst_mergekit.statistics import memory, writer
 from sst_mergekit.statistics.collect import Options
 from sst_mergekit.statistics.estimate import estimate
 from sst_mergekit.statistics.fingerprint import identity, weights_fingerprint
@@ -64,7 +64,7 @@ def test_traces_are_those_of_the_tensors(made):
 
 def test_shards_hold_the_same_tensors(made, tmp_path, monkeypatch):
     model, data, whole = made
-    monkeypatch.setattr(writer.StatisticsWriter.__init__, "__defaults__", (torch.float32, 2000))
+    monkeypatch.setattr(memory, "SHARD", 2000)
     out = tiny_statistics(tmp_path / "sharded", model, data)
     assert len(list(out.glob("*.safetensors"))) > 3
     one, other = open_statistics(str(whole)), open_statistics(str(out))
