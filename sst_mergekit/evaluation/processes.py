@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,8 @@ def dividing_requests() -> Iterator[None]:
         accelerator = getattr(lm, "accelerator", None)
         if accelerator is not None and lm.world_size == 1:
             lm._rank, lm._world_size = accelerator.process_index, accelerator.num_processes
+            atexit.unregister(_leave)
+            atexit.register(_leave)
 
     def gather(lm: Any, obj: Any, dst: int = 0) -> Any:
         found = stock_gather(lm, obj, dst)
@@ -58,6 +61,14 @@ def dividing_requests() -> Iterator[None]:
         patch.object(evaluator, "_process_results", process),
     ):
         yield
+
+
+def _leave() -> None:
+    """Leave the group of processes: its threads abort a process that ends before them."""
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def with_all_metrics(gathered: list[dict[str, Any]]) -> list[dict[str, Any]]:
