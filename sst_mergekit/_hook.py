@@ -31,8 +31,7 @@ def register_or_say_why() -> None:
 
             getattr(registration, function)()
         except Exception as error:  # noqa: BLE001 (whatever is wrong with us, mergekit's methods must work)
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            print(f"sst-mergekit: {what} not available: {reason}", file=sys.stderr)
+            say_why(f"{what} not available", error)
 
 
 def take_adapters_or_say_why() -> None:
@@ -42,8 +41,13 @@ def take_adapters_or_say_why() -> None:
 
         take_adapters()
     except Exception as error:  # noqa: BLE001 (as above)
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        print(f"sst-mergekit: adapters need --lora-merge-cache: {reason}", file=sys.stderr)
+        say_why("adapters need --lora-merge-cache", error)
+
+
+def say_why(what: str, error: Exception) -> None:
+    """Print what is amiss and its reason, in one line."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    print(f"sst-mergekit: {what}: {reason}", file=sys.stderr)
 
 
 def load_registry() -> None:

@@ -1,4 +1,4 @@
-"""What every test relies on: no network, one thread, Hub libraries told to stay offline."""
+"""What every test relies on: no network, one thread, no deadlines, Hub libraries told to stay offline."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import socket
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 import torch
 
 for _name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE", "OMP_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # also for the processes that tests start
 torch.set_num_threads(1)
+hypothesis.settings.register_profile("untimed", deadline=None)  # machines may be busy
+hypothesis.settings.load_profile("untimed")
 
 _SOCKET_CALLS = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
 _GETADDRINFO = socket.getaddrinfo

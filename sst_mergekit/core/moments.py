@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -41,7 +43,7 @@ def counts(ids: Tensor, size: int) -> Tensor:
     return torch.bincount(ids.flatten(), minlength=size).to(torch.float32)
 
 
-def add_squared_gradients(total: Tensor, x: Tensor, g: Tensor) -> None:
+def add_squared_gradients(total: Tensor, x: Tensor, g: Tensor, ends: Sequence[int]) -> None:
     """Add ``sum_b (sum_t g_bt x_btᵀ) ** 2`` to ``total`` [d_out, d_in], float32.
 
     The square is of each sequence's own gradient, never of the batch's mean. A block of rows at a time, so
@@ -51,15 +53,16 @@ def add_squared_gradients(total: Tensor, x: Tensor, g: Tensor) -> None:
         total: the sum so far.
         x: inputs of a linear layer [batch, time, d_in].
         g: gradients at its output [batch, time, d_out].
+        ends: of each sequence, the time from which on its gradients are zero (padding), left out.
     """
     x, g = x.to(torch.float32), g.to(torch.float32)
     step = len(total) if total.is_cuda else 512
     product = total.new_empty(min(step, len(total)), total.shape[1])
     for start in range(0, len(total), step):
         block = total[start : start + step]
-        for inputs, gradients in zip(x, g, strict=True):
+        for inputs, gradients, end in zip(x, g, ends, strict=True):
             part = product[: len(block)]
-            torch.mm(gradients[:, start : start + step].T, inputs, out=part)
+            torch.mm(gradients[:end, start : start + step].T, inputs[:end], out=part)
             block.addcmul_(part, part)
 
 

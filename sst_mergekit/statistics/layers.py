@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -81,6 +82,8 @@ def base_module(module: Any) -> Any:
 
 
 def _adapter_prefixes(model: nn.Module) -> tuple[str, ...]:
+    if "peft" not in sys.modules:  # then no layer can be of it; its import takes a second
+        return ()
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return tuple(f"{path}." for path, m in model.named_modules() if isinstance(m, BaseTunerLayer))

@@ -17,6 +17,8 @@ from sst_mergekit.statistics.settings import Form, Options
 from sst_mergekit.statistics.sizes import shown
 from sst_mergekit.statistics.tokens import Sequence, batches
 
+_GLANCE = 8  # tokens that show which layers a model reaches, and which of them share their input
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -44,10 +46,17 @@ class Passes:
 
 
 def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Chosen:
-    """Return what is measured, found by a forward pass of the first sequence; in `observing.measuring`."""
+    """Return what is measured, found by a forward pass of the first tokens; in `observing.measuring`."""
     layers, skipped = linear_layers(model)
     first = next(batches(sequences, 1, options.device))
-    owner = input_groups(model, layers, {"input_ids": first.ids, "attention_mask": first.attention})
+    owner: dict[str, str] = {}
+    for length in (
+        _GLANCE,
+        first.ids.shape[1],
+    ):  # few tokens may not reach every expert of a mixture
+        if len(owner) < len(layers):
+            seen = {"input_ids": first.ids[:, :length], "attention_mask": first.attention[:, :length]}
+            owner = input_groups(model, layers, seen)
     skipped |= {layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner}
     if KINDS[options.kind].needs_axes:
         axes = options.form.axes or {}

@@ -210,7 +210,8 @@ def _placed(model: nn.Module, options: Options, patch_rank: int) -> Options:
 
 def _extent(sequences: list[Sequence], size: int) -> Extent:
     positions = sum(batch.ids.numel() for batch in batches(sequences, size, "cpu"))
-    return Extent(len(sequences), sum(sequence.predicted for sequence in sequences), positions)
+    reached = sum(len(sequence.ids) - 1 for sequence in sequences)
+    return Extent(len(sequences), sum(sequence.predicted for sequence in sequences), positions, reached)
 
 
 def _pass_work(

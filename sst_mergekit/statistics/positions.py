@@ -24,6 +24,14 @@ class Positions:
         """Return the flat indices of the masked positions [n]."""
         return self.mask.flatten().nonzero()[:, 0]
 
+    @functools.cached_property
+    def ends(self) -> list[int]:
+        """Return for each sequence the time after its last masked position.
+
+        From there on gradients are zero: nothing that a causal model predicts earlier depends on it.
+        """
+        return (self.mask.shape[1] - self.mask.flip(1).int().argmax(1)).tolist()
+
     def rows(self, x: Tensor) -> Tensor:
         """Return the masked rows [n, d] of x [batch, time, d], or ids [n] of [batch, time]."""
         flat = x.flatten(0, 1)

@@ -14,9 +14,9 @@ def second_moment(rows: torch.Tensor) -> torch.Tensor:
     return moments.mirror(total)
 
 
-def squared_gradients(x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+def squared_gradients(x: torch.Tensor, g: torch.Tensor, ends: list[int] | None = None) -> torch.Tensor:
     total = torch.zeros(g.shape[-1], x.shape[-1])
-    moments.add_squared_gradients(total, x, g)
+    moments.add_squared_gradients(total, x, g, ends or [x.shape[1]] * len(x))
     return total
 
 
@@ -46,6 +46,12 @@ def test_squared_gradients_are_of_each_sequence(batch, time, d_in, d_out):
     for b in range(batch):
         expected += sum(torch.outer(g[b, t], x[b, t]) for t in range(time)) ** 2
     torch.testing.assert_close(squared_gradients(x, g), expected)
+
+
+def test_padding_is_left_out():
+    x, g = draw(2, 5, 3), draw(2, 5, 4, seed=1)
+    expected = squared_gradients(x[:1, :2], g[:1, :2]) + squared_gradients(x[1:], g[1:])
+    torch.testing.assert_close(squared_gradients(x, g, [2, 5]), expected)
 
 
 @given(batch=sizes, time=sizes, d=sizes)

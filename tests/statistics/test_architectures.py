@@ -158,3 +158,25 @@ dtype: float32
         expected = expected.T if records[0].transposed else expected
         torch.testing.assert_close(tensor, utility[name] + 0.8 * expected.float(), msg=name)
     assert changed == 2 * ARCHITECTURES[model_type][1]
+
+
+class Late(torch.nn.Module):
+    """A layer that long inputs alone reach, like an expert that few tokens are sent to."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x):
+        return self.inner(x) if x.shape[1] > 10 else x[..., : self.inner.out_features] * 0
+
+
+def test_layers_that_the_first_tokens_do_not_reach_are_measured_too():
+    from transformers import AutoConfig
+
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", **ARCHITECTURES["llama"][0]))
+    model.model.layers[1].mlp.down_proj = Late(model.model.layers[1].mlp.down_proj)
+    for length, reached in ((12, True), (10, False)):
+        found = collect(model, [Sequence(tuple(range(4, 4 + length)), 4)], Options(progress=False))
+        assert ("model.layers.1.mlp.down_proj.inner.weight" in found.means) == reached
+        assert len(found.means) == 16 - (not reached)

@@ -136,7 +136,7 @@ def test_the_command_plans_without_weights_and_data(world):
     result = CliRunner().invoke(main, [*words, "--samples", "10", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["extent"] == {"sequences": 10, "tokens": 160, "positions": 320}
+    assert told["extent"] == {"sequences": 10, "tokens": 160, "positions": 320, "reached": 310}
     assert (told["passes"], told["steps"], told["batch_size"]) == (1, 2, 8)
     assert told["speed"]["where"] == "measured"
     assert told["step_seconds"] == pytest.approx(told["seconds"] / 2)

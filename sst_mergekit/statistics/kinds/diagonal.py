@@ -36,7 +36,8 @@ class Diagonal(Kind):
     def work(self, extent: Extent) -> float:
         """Return the operations of each sequence's gradient; an embedding's is a sum of rows."""
         d_out, d_in = self.layer.shape
-        return 2 * extent.positions * d_out * d_in * (not self.layer.embedding) + self.gradient_work(extent)
+        positions = extent.tokens if self.layer.head else extent.reached
+        return 2 * positions * d_out * d_in * (not self.layer.embedding) + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs: every position counts, for a prompt's gradients are part of the sequence's."""
@@ -50,7 +51,8 @@ class Diagonal(Kind):
                 self.sums["diagonal"] = torch.zeros(d_in, d_out, device=g.device).T
             moments.add_squared_embedding_gradients(self.sums["diagonal"], kept, g)
             return
-        moments.add_squared_gradients(self.sum_of("diagonal", d_out, d_in, device=g.device), kept, g)
+        total = self.sum_of("diagonal", d_out, d_in, device=g.device)
+        moments.add_squared_gradients(total, kept, g, at.ends)
         self.add_gradient(kept, g)
 
     @property

@@ -27,7 +27,7 @@ class EkFac(Kind):
         """Return the bytes of the sums."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         size = self.factor_bytes("input", "output")
-        return size + 4 * axes.left.shape[1] * axes.right.shape[1] + self.gradient_bytes()
+        return size + 4 * axes.cells + self.gradient_bytes()
 
     def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the means."""
@@ -40,7 +40,7 @@ class EkFac(Kind):
         """Return the operations of the factors, of the projections and of each sequence's gradient."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         factors = self.factor_work(extent.tokens, "input", "output") + self.gradient_work(extent)
-        return factors + 2 * extent.positions * axes.products()
+        return factors + 2 * (extent.positions * axes.projections + extent.reached * axes.cells)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Add one batch to the input factor; keep the inputs for the gradients."""
@@ -54,7 +54,7 @@ class EkFac(Kind):
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         rows, columns = moments.projected(g, axes.left), moments.projected(kept, axes.right)
         total = self.sum_of("corrected", rows.shape[-1], columns.shape[-1], device=g.device)
-        moments.add_squared_gradients(total, columns, rows)
+        moments.add_squared_gradients(total, columns, rows, at.ends)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``input`` (where owned), ``output``, ``corrected``, and the basis ``left``, ``right``."""

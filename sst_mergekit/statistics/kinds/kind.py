@@ -29,9 +29,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Extent(Counts):
-    """The same, and the positions that the model computes: prompts and the padding of batches too."""
+    """The same, and positions: those that the model computes, and those of them that gradients reach.
+
+    The model computes prompts and the padding of batches too; gradients end before a sequence's last token.
+    """
 
     positions: int
+    reached: int
 
 
 @dataclass(frozen=True)
@@ -57,10 +61,15 @@ class Axes:
         core = None if self.core is None else self.core.view(sizes).T.flatten()
         return Axes(self.right, self.left, core)
 
-    def products(self) -> int:
-        """Return the multiplications a position: of a gradient, of an input, and of both in coordinates."""
-        (rows, k), (columns, l) = self.left.shape, self.right.shape  # noqa: E741
-        return rows * k + columns * l + k * l
+    @property
+    def projections(self) -> int:
+        """Return the multiplications that bring a position's gradient and its input into coordinates."""
+        return self.left.numel() + self.right.numel()
+
+    @property
+    def cells(self) -> int:
+        """Return the entries of a gradient in coordinates."""
+        return self.left.shape[1] * self.right.shape[1]
 
 
 class Kind(ABC):

@@ -43,7 +43,7 @@ class Subspace(Kind):
     def work(self, extent: Extent) -> float:
         """Return the operations of the projections and of the scores."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        return 2 * extent.positions * axes.products() + self.gradient_work(extent)
+        return 2 * extent.positions * (axes.projections + axes.cells) + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs, in coordinates if that is enough."""
