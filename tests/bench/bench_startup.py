@@ -20,7 +20,6 @@ ROOT = Path(__file__).parents[2]
 INSTALLED = ("sst_mergekit.pth", "sst_mergekit/__init__.py", "sst_mergekit/_hook.py")
 STARTS = 300
 SECTION = "Start-up and scoring"
-HOSTS = ("torch", "transformers", "peft", "mergekit.common", "mergekit.merge_methods.registry")
 
 
 def _milliseconds(python: Path) -> float:
@@ -79,12 +78,11 @@ def test_check(report: Report, tmp_path: Path) -> None:
         for seed, role, fisher in zip((1, 2), ("utility", "safety"), made, strict=True)
     ]
     recipe = timed_merges.recipe(tmp_path / "sst.yml", "sst", base, experts, on_missing="keep")
-    used = [usage.of([sys.executable, "-m", "sst_mergekit", "check", recipe]) for _ in range(5)]
+    command = [sys.executable, "-m", "sst_mergekit", "check", recipe]
+    used = [usage.of(command) for _ in range(5)]
     found = report.figure(SECTION, "sst-mergekit check, wall", [each.wall for each in used], "s", at_most=2)
     report.figure(SECTION, "sst-mergekit check, CPU", [each.cpu for each in used], "s")
     report.figure(SECTION, "sst-mergekit check, peak memory", [each.peak for each in used], "MB")
-    imports = [usage.of([sys.executable, "-c", f"import {name}"]).cpu for name in HOSTS]
     if found > 2:
-        told = ", ".join(f"{name} {seconds:.2f}" for name, seconds in zip(HOSTS, imports, strict=True))
-        text = "check: CPU seconds of a process that imports one of its hosts alone (mergekit imports all): "
-        report.note(SECTION, text + told + ".")
+        title = "check: what it imports; torch and transformers are mergekit's own imports"
+        report.imports(SECTION, title, command)

@@ -19,7 +19,7 @@ from tiny import tiny_llama
 sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
 from small_tasks import beavertails_row, problem, question, write_jsonl  # noqa: E402
 
-PROMPTS, BATCH = 32, 32
+PROMPTS, BATCH = 16, 16
 LIMITS = {
     "sst_beavertails_refusal": 64,
     "sst_beavertails_eval": 64,

@@ -1,9 +1,14 @@
-"""Where the time goes in a side's marked part, by function."""
+"""Where the time goes: in a side's marked part by function, at a command's start by package."""
 
 from __future__ import annotations
 
+import os
 import pstats
+import re
+import subprocess
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import turns
@@ -11,6 +16,7 @@ import usage
 from turns import Side
 
 LINES = 12
+IMPORTED = re.compile(r"import time: +(\d+) \| +\d+ \| +([^.\s]+)")
 
 
 def table(side: Side) -> str:
@@ -29,6 +35,23 @@ def table(side: Side) -> str:
     ]
     head = "| function | calls | own CPU s | share | with what it calls |"
     return "\n".join([head, "|---" * 5 + "|", *rows])
+
+
+def imports(command: Sequence[str | Path]) -> str:
+    """Return the packages that take longest to import, as markdown; the command is run once for it."""
+    env = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    told = subprocess.run(command, env=env, stderr=subprocess.PIPE, text=True, check=True).stderr
+    seconds, modules = Counter(), Counter()
+    for micro, package in IMPORTED.findall(told):
+        seconds[package] += int(micro) / 1e6
+        modules[package] += 1
+    whole = seconds.total()
+    rows = [
+        f"| `{package}` | {modules[package]} | {own:.2f} | {100 * own / whole:.0f} % |"
+        for package, own in seconds.most_common(LINES)
+    ]
+    head = "| package | modules | own wall s | share |"
+    return "\n".join([head, "|---" * 4 + "|", *rows])
 
 
 def _where(file: str, line: int, name: str) -> str:

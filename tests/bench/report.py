@@ -138,6 +138,10 @@ class Report:
         """Record where the time goes in the marked part of a side, run once more for it."""
         self.note(section, f"{title}:\n\n{profiling.table(side)}")
 
+    def imports(self, section: str, title: str, command: Sequence[str | Path]) -> None:
+        """Record what a command's imports cost, by package; it is run once more for it."""
+        self.note(section, f"{title}:\n\n{profiling.imports(command)}")
+
     def took(self, bench: str, seconds: float) -> None:
         """Record how long a bench took."""
         self.seconds[bench] = self.seconds.get(bench, 0.0) + seconds
