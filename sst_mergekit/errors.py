@@ -131,6 +131,15 @@ def raising_a_full_disk(logger: str) -> Iterator[None]:
         raise full[0]
 
 
+def is_of_the_machine(error: BaseException) -> bool:
+    """Return whether disk or memory ran out at the bottom of an error: no fault of what was being read.
+
+    >>> [is_of_the_machine(OSError(number, "a text")) for number in (errno.ENOSPC, errno.ENOENT)]
+    [True, False]
+    """
+    return any(is_disk_full(each) or is_out_of_memory(each) for each in causes(error))
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether the error says that a device or the machine had no more memory.
 

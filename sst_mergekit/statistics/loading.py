@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from sst_mergekit.errors import SstError, StatisticsError, is_out_of_memory
+from sst_mergekit.errors import SstError, StatisticsError, is_of_the_machine
 from sst_mergekit.statistics.settings import ModelSpec
 
 
@@ -42,7 +42,7 @@ def load_tokenizer(spec: ModelSpec) -> Any:
             name, revision=revision, trust_remote_code=spec.trust_remote_code
         )
     except Exception as error:  # transformers and tokenizers raise many kinds
-        if is_out_of_memory(error):
+        if is_of_the_machine(error):
             raise
         raise StatisticsError(f"{spec.model}: its tokenizer cannot be loaded ({_brief(error)})") from None
 
@@ -71,7 +71,7 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> A
             attn_implementation=spec.attention,
         )
     except Exception as error:
-        if is_out_of_memory(error):
+        if is_of_the_machine(error):
             raise
         raise StatisticsError(f"{spec.model}: cannot be loaded ({_brief(error)})") from None
     if spec.adapter:
@@ -104,6 +104,8 @@ def load_shapes(spec: ModelSpec) -> Any:
                 name, revision = split_revision(spec.adapter)
                 model = get_peft_model(model, PeftConfig.from_pretrained(name, revision=revision))
     except Exception as error:  # noqa: BLE001  (transformers, PEFT and the Hub raise many kinds)
+        if is_of_the_machine(error):
+            raise
         raise StatisticsError(f"{told}: its config gives no model ({_brief(error)})") from None
     return model.eval()
 
@@ -116,7 +118,7 @@ def _with_adapter(model: Any, adapter: str) -> Any:
     try:
         return PeftModel.from_pretrained(model, name, revision=revision, is_trainable=False)
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
-        if is_out_of_memory(error):
+        if is_of_the_machine(error):
             raise
         raise StatisticsError(f"{adapter}: the adapter cannot be loaded ({_brief(error)})") from None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.errors import DataError
+from sst_mergekit.errors import DataError, is_of_the_machine
 
 _LOADERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
@@ -101,6 +101,8 @@ def _rows(source: Source) -> Iterable[dict[str, Any]]:
         try:
             return datasets.load_dataset(loader, data_files=str(path), split="train")  # type: ignore[return-value]
         except Exception as error:  # noqa: BLE001  (datasets raises many kinds)
+            if is_of_the_machine(error):
+                raise
             raise DataError(f"{path}: cannot be read as {loader} ({_first_line(error)})") from None
     if source.location.endswith(tuple(_LOADERS)) or source.location.startswith((".", "/", "~")):
         raise DataError(f"{source.location}: no such file")
@@ -110,6 +112,8 @@ def _rows(source: Source) -> Iterable[dict[str, Any]]:
             name, source.config, split=source.split, revision=revision or None
         )
     except Exception as error:  # noqa: BLE001  (datasets and the Hub raise many kinds)
+        if is_of_the_machine(error):
+            raise
         raise DataError(
             f"{source.location}: neither a local file nor a data set that loads ({_first_line(error)})"
         ) from None

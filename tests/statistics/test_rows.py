@@ -1,8 +1,10 @@
+import errno
 import json
 
+import datasets
 import pytest
 
-from sst_mergekit.errors import DataError
+from sst_mergekit.errors import DataError, one_line
 from sst_mergekit.statistics.rows import Source, content_hash, read_conversations
 
 ROWS = [{"prompt": f"question {i}", "response": f"answer {i}"} for i in range(20)]
@@ -87,6 +89,22 @@ def test_files_that_are_not_there_or_not_known(tmp_path):
 def test_a_hub_data_set_that_cannot_be_had_is_one_clear_error():
     with pytest.raises(DataError, match="^user/nothing: neither a local file nor a data set that loads"):
         read_conversations(Source("user/nothing"), None, 0)
+
+
+@pytest.mark.parametrize("location", ["rows.csv", "user/rows"])
+def test_a_full_disk_is_no_fault_of_the_data(tmp_path, monkeypatch, location):
+    def full(*_args, **_more):
+        try:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        except OSError as error:
+            raise datasets.exceptions.DatasetGenerationError("An error occurred") from error
+
+    monkeypatch.setattr(datasets, "load_dataset", full)
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "rows.csv", ROWS)
+    with pytest.raises(datasets.exceptions.DatasetGenerationError) as found:
+        read_conversations(Source(location), None, 0)
+    assert one_line(found.value).startswith("no space left on the disk")
 
 
 def test_the_hash_is_of_the_text(tmp_path):
