@@ -16,7 +16,7 @@ from report import Report
 from tiny import tiny_llama
 
 BATCH_SIZES = (1, 4, 16, 64)
-PROMPTS = 200
+PROMPTS = 64
 WORDS = (8, 64)  # a prompt's length, at least and at most
 SETTINGS = {"until": [], "do_sample": False, "temperature": 0.0, "max_gen_toks": 64}
 TEN_MILLION = {

@@ -72,24 +72,30 @@ def _results(out: Path) -> dict[str, object]:
     return {results["model_name"]: results["results"] for results in read}
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sweep")
+    _write_rows(folder / "data")
+    _write_models(folder)
+    return folder
+
+
 @pytest.mark.bench
 @pytest.mark.parametrize("kind", ["adapters", "models"])
-def test_a_sweep_of_ten_merges(report: Report, tmp_path: Path, kind: str) -> None:
+def test_a_sweep_of_ten_merges(report: Report, world: Path, tmp_path: Path, kind: str) -> None:
     """Record the ratio of stock lm_eval's cost to ours."""
     from sst_mergekit.resources import tasks_path
 
-    _write_rows(tmp_path / "data")
-    _write_models(tmp_path)
-    base, one = tmp_path / "base", {"adapters": "adapter", "models": "merge"}[kind]
+    base, one = world / "base", {"adapters": "adapter", "models": "merge"}[kind]
     shared = [
         *("--model", "hf", "--device", "cpu", "--batch_size", str(BATCH), "--tasks", TASKS, "--log_samples"),
-        *("--metadata", json.dumps({"data_dir": str(tmp_path / "data")}), "--model_args", "dtype=float32"),
+        *("--metadata", json.dumps({"data_dir": str(world / "data")}), "--model_args", "dtype=float32"),
     ]
     based = [f"pretrained={base}"] if kind == "adapters" else []
-    each = [f"pretrained={base}", f"peft={tmp_path}/adapter0"] if based else [f"pretrained={tmp_path}/merge0"]
+    each = [f"pretrained={base}", f"peft={world}/adapter0"] if based else [f"pretrained={world}/merge0"]
     stock = [*shared, *each, "--output_path", str(tmp_path / "stock")]
     ours = [*shared, *based, "--output_path", str(tmp_path / "ours")]
-    ours += [f"--{kind}", *(str(tmp_path / f"{one}{number}") for number in range(MERGES))]
+    ours += [f"--{kind}", *(str(world / f"{one}{number}") for number in range(MERGES))]
     lm_eval = [sys.executable, "-m", "lm_eval", "run", "--include_path", str(tasks_path())]
     sides = {
         "lm_eval": Side([*lm_eval, *stock]),
