@@ -49,8 +49,7 @@ class Sketch:
         """Return the top eigenpairs and the isotropic rest as `truncated` keeps them, float32."""
         rows = self.rows[: self.filled]
         values, vectors = self._eigen(rows, rank)
-        root = (rows.T @ (vectors / values.sqrt()).float()).double()
-        return truncated.packed(values, root, self.trace).to(torch.float32)
+        return truncated.packed(values, rows.T @ (vectors / values.sqrt()).float(), self.trace)
 
     def _cut(self) -> None:
         count = len(self.rows) // 2

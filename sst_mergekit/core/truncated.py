@@ -18,10 +18,13 @@ def is_truncated(factor: Tensor) -> bool:
 
 
 def packed(values: Tensor, vectors: Tensor, trace: float) -> Tensor:
-    """Return the form [n, k + 1] of top eigenpairs, values [k] and vectors [n, k], and the whole trace."""
+    """Return the form [n, k + 1] of top eigenpairs, values [k] and vectors [n, k], and the whole trace.
+
+    In the vectors' dtype.
+    """
     size, rank = vectors.shape
     rest = max(0.0, (trace - float(values.sum())) / (size - rank))
-    root = vectors * (values - rest).clamp(min=0).sqrt()
+    root = vectors * (values - rest).clamp(min=0).sqrt().to(vectors.dtype)
     return torch.cat([root, root.new_full((size, 1), rest)], 1)
 
 

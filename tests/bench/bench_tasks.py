@@ -74,7 +74,7 @@ def test_tasks(report: Report, tmp_path: Path) -> None:
     model = tiny_llama(tmp_path / "model", seed=0, **LONGER)
     lm = HFLM(pretrained=str(model), device="cpu", dtype="float32", batch_size=BATCH)
     for name, limit in LIMITS.items():
-        metadata = {"samples": 4} if name == "sst_jailbreak" else None  # 8 wrappings of each
+        metadata = {"samples": PROMPTS // 8} if name == "sst_jailbreak" else None  # 8 wrappings of each
         tasks = load_tasks(name, data_dir=tmp_path / "data", metadata=metadata)
         start = time.perf_counter()
         found = score(lm, tasks, confirm_run_unsafe_code=True)
