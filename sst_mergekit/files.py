@@ -23,6 +23,15 @@ except ImportError:  # no such locks: remains cannot be told from work in progre
     fcntl = None
 
 
+def expanded(path: str | Path) -> Path:
+    """Return the path with ``~`` as a home directory; as it stands where there is no such user.
+
+    >>> expanded("~no-such-user/statistics").as_posix()
+    '~no-such-user/statistics'
+    """
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (that of Path raises RuntimeError)
+
+
 @contextlib.contextmanager
 def new_directory(out: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary directory beside ``out`` that becomes ``out`` if the block succeeds.

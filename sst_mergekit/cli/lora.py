@@ -9,6 +9,7 @@ import click
 
 from sst_mergekit.cli import output
 from sst_mergekit.cli.check import report
+from sst_mergekit.files import expanded
 
 
 @click.command("lora", cls=output.Command)
@@ -45,7 +46,7 @@ def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bo
         sys.exit(2)
     options = Options(rank, device, output.progress())
     with explained(lambda: check(read, to_adapter=True)):
-        made = merge_adapters(read, out.expanduser().absolute(), options, force)
+        made = merge_adapters(read, expanded(out).absolute(), options, force)
     if lossy := made.lossy():
         more = f"{len(lossy)} of {len(made.layers)} layers keep less than {ENOUGH} of their energy"
         output.warn(f"{more}; raise --rank, or use the full merge")

@@ -8,6 +8,7 @@ from typing import Any
 
 from sst_mergekit.errors import DataError, EvaluationError
 from sst_mergekit.evaluation.rows import json_lines
+from sst_mergekit.files import expanded
 from sst_mergekit.statistics.manifest import FILE_NAME, read_manifest
 from sst_mergekit.statistics.rows import prompt_hash
 
@@ -33,7 +34,7 @@ def seen_hashes(names: Any) -> frozenset[str]:
 
 
 def _of(name: str) -> frozenset[str]:
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         return _of_manifest(path)
     if not path.is_file():

@@ -10,6 +10,7 @@ from typing import Any
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.loading import Loading
 from sst_mergekit.experiments.making import Inputs, Parents, experts_of
+from sst_mergekit.files import expanded
 
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # what is downloaded of a model
 
@@ -23,7 +24,7 @@ def local_model(full_name: str) -> Path:
     from sst_mergekit.hub import download
     from sst_mergekit.statistics.loading import split_revision
 
-    path = Path(full_name).expanduser()
+    path = expanded(full_name)
     if not path.is_dir():
         path = download(*split_revision(full_name), WEIGHTS, full_name, SstError)
     for pattern in ("config.json", "*.safetensors"):

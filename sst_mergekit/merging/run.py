@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sst_mergekit
 from sst_mergekit.errors import RecipeError, raising_a_full_disk
-from sst_mergekit.files import new_directory, write_text
+from sst_mergekit.files import expanded, new_directory, write_text
 from sst_mergekit.merging.lora_cache import lora_cache
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.recipe.explaining import explained
@@ -54,7 +54,7 @@ def merge(
 
     with main.make_context("sst-mergekit yaml", [str(each) for each in arguments]) as context:
         given = context.params
-        out = Path(given["out_path"]).expanduser().absolute()
+        out = expanded(given["out_path"]).absolute()
         if on_faults is not None:
             on_faults(_check(given, out))
         with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:

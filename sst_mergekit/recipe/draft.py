@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sst_mergekit.core.settings import DEFAULTS, GEOMETRY, STRENGTH
 from sst_mergekit.errors import RecipeError, StatisticsError
+from sst_mergekit.files import expanded
 from sst_mergekit.statistics.manifest import FILE_NAME, read_manifest
 
 SST = "sst"
@@ -190,7 +191,7 @@ def _geometry(draft: Draft) -> str:
         StatisticsError: they are of different kinds.
     """
     sources = (*draft.fisher_utility, *draft.fisher_safety)
-    here = [Path(source).expanduser() for source in sources]
+    here = [expanded(source) for source in sources]
     kinds = {str(path): read_manifest(path).kind for path in here if (path / FILE_NAME).is_file()}
     if len(set(kinds.values())) > 1:
         said = ", ".join(f"{path} ({kind})" for path, kind in kinds.items())

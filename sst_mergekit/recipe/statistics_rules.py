@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.errors import RecipeError, StatisticsError
+from sst_mergekit.files import expanded
 from sst_mergekit.recipe.checkpoint import headers, is_local, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
@@ -34,7 +35,7 @@ def measured(recipe: Recipe) -> Iterator[tuple[Input, StatisticsStore]]:
 
 def statistics_directory(source: str) -> Path | None:
     """Return where statistics are on this machine, or None; nothing is downloaded."""
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         return path
     from huggingface_hub import try_to_load_from_cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from mergekit.common import ModelPath
 
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.files import sha256
+from sst_mergekit.files import expanded, sha256
 from sst_mergekit.recipe.checkpoint import directory_of, fingerprint
 from sst_mergekit.recipe.parse import Recipe
 from sst_mergekit.statistics.manifest import FILE_NAME, read_manifest
@@ -81,7 +81,7 @@ def _statistics(part: str, source: str) -> Ingredient:
 
     directory = statistics_directory(source)
     name, revision = source, None
-    if directory is None or not Path(source).expanduser().is_dir():
+    if directory is None or not expanded(source).is_dir():
         name, _, revision = source.partition("@")
     if directory is None or not (directory / FILE_NAME).is_file():
         return Ingredient(part, name, revision or None, None, None)

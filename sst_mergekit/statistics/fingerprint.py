@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.files import expanded
 
 _SAMPLE = 512  # bytes read at the start, middle and end of each tensor
 
@@ -61,7 +62,7 @@ def _tensor_lines(path: Path) -> list[str]:
 
 def local_directory(model: str, revision: str | None = None) -> Path | None:
     """Return where the files of a model are on this machine, or None; nothing is downloaded."""
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.is_dir():
         return path
     from huggingface_hub import try_to_load_from_cache

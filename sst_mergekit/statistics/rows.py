@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import DataError, is_of_the_machine
+from sst_mergekit.files import expanded
 
 _LOADERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
@@ -91,7 +92,7 @@ def prompt_hashes(conversations: Iterable[Conversation]) -> list[str]:
 def _rows(source: Source) -> Iterable[dict[str, Any]]:
     import datasets
 
-    path = Path(source.location).expanduser()
+    path = expanded(source.location)
     if path.is_file():
         loader = _LOADERS.get(path.suffix.lower())
         if loader is None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sst_mergekit.core.geometry import Geometry
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.files import sha256
+from sst_mergekit.files import expanded, sha256
 from sst_mergekit.hub import download
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest, read_manifest
 
@@ -134,7 +134,7 @@ def _open_cached(directory: str, source: str, stamp: int) -> StatisticsStore:
 
 
 def _locate(source: str) -> Path:
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_dir():
         return path
     repo, _, revision = source.partition("@")

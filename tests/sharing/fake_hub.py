@@ -72,7 +72,10 @@ class Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         line = f"{self.command} {path}"
         self.hub.asked.append(line)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:
+            raise ConnectionAbortedError("the client went in the midst of its request")
         status = self.hub.fail(line)
         if status == 0:
             self.close_connection = True

@@ -35,6 +35,10 @@ def sizes(line: str, part: str, key: str, value: object) -> Case:
 
 DATA = {
     "not there": Case(f"{MEASURE}none.jsonl", "none.jsonl: no such file"),
+    "of no user": Case(
+        "fisher --model {root}/utility --out {out} --quiet --data ~nobody.here/d.jsonl",
+        "d.jsonl: no such file",
+    ),
     "a folder": Case(f"{MEASURE}base", "base"),
     "empty": lines("bad.jsonl: holds no rows", ""),
     "blank lines": lines("bad.jsonl: holds no rows", "", "  ", ""),

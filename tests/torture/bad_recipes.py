@@ -75,6 +75,13 @@ CASES = {
     "no safety": of_guard("role", "utility", "safety"),
     "no statistics named": recipe("fisher", lambda b: b["models"][1]["parameters"].pop("fisher")),
     "statistics not there": of_guard("fisher", "/no/where", r"models\[1\].parameters.fisher: .*/no/where"),
+    "statistics of no user": of_guard(
+        "fisher", "~nobody.here/f", r"models\[1\].parameters.fisher: .*~nobody.here/f"
+    ),
+    "model of no user": recipe(
+        r"models\[0\].model: '~nobody.here/m': mergekit does not expand",
+        lambda b: b["models"][0].update(model="~nobody.here/m"),
+    ),
     "statistics a number": of_guard("fisher", 3, r"models\[1\].parameters.fisher: "),
     "weight not finite": of_guard("weight", math.nan, "weight"),
     "unknown parameter": parameter("strenght", 1, "parameters.strenght: .*'strength'"),

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,9 +129,15 @@ def tree(folder: Path) -> dict[str, str]:
     """Return relative name -> SHA-256 of all files in a folder."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(below(folder))
         if path.is_file()
     }
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder, whatever workers whose parent was killed remove meanwhile."""
+    for root, folders, files in os.walk(folder):
+        yield from (Path(root, name) for name in folders + files)
 
 
 def results(command: str, place: Path) -> dict[str, str]:
@@ -146,7 +153,8 @@ def results(command: str, place: Path) -> dict[str, str]:
 
 def remains(place: Path) -> list[str]:
     """Return temporary files and folders in a place."""
-    return sorted(p.relative_to(place).as_posix() for p in place.rglob(".*") if "eval_results" not in p.name)
+    hidden = (path for path in below(place) if path.name.startswith("."))
+    return sorted(path.relative_to(place).as_posix() for path in hidden if "eval_results" not in path.name)
 
 
 def locked(place: Path) -> list[str]:
@@ -154,7 +162,7 @@ def locked(place: Path) -> list[str]:
     import fcntl
 
     held = []
-    for path in [place, *place.rglob("*")]:
+    for path in [place, *below(place)]:
         if path.is_symlink():
             continue
         try:
