@@ -20,7 +20,7 @@ HANDLED = ("term", "int", "full", "disk")  # ends after which the command itself
 ENDS = ("kill", "term", "int", "full", "disk", "memory")
 WRITERS = tuple(command for command in COMMANDS if command != "push")
 LOADERS_END = "cannot allocate memory for thread-local data: ABORT\n"  # glibc, with exit code 127
-PATIENCE = 5.0  # seconds for orphaned workers to end
+PATIENCE = 60.0  # seconds for orphaned workers to end, on a busy machine
 
 
 class Kills:
