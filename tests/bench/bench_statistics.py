@@ -1,8 +1,10 @@
 """Statistics against a plain forward and backward pass and against peers; large factors; bounded memory.
 
-The peer kronfluence, which needs no more of what it asks for here:
+The peers kronfluence and bergson, which need no more of what they ask for here:
 
     .venv/bin/pip install --no-deps kronfluence einops einconv opt-einsum
+    .venv/bin/pip install --no-deps bergson jaxtyping wadler-lindig ml_dtypes natsort petname \\
+        simple-parsing docstring-parser torchopt optree
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from sst_mergekit.statistics.sizes import size_of
 SECTION = "Statistics"
 HERE = Path(__file__).parent
 TARGETS = {"activation": 0.5, "kronecker": 1.3, "diagonal": 1.6, "subspace": 1.0}
-PEERS = {"one_by_one": "diagonal", "kronfluence": "kronecker"}
+PEERS = {"one_by_one": "diagonal", "kronfluence": "kronecker", "bergson": "kronecker"}
 RANKS = (16, 64, 256)
 BOUND = "1600MB"  # of the process; without a bound it takes about 2 GB
 MIB = 2**20
@@ -71,12 +73,13 @@ def _side(way: str, dtype: str = "float32") -> Side:
 def test_statistics_against_a_plain_pass(report, dtype: str, runs: int) -> None:
     """Record each kind's CPU seconds over those of a forward and backward with all weights' gradients.
 
-    In float32 also over those of a batch of one, and of kronfluence where it is installed.
+    In float32 also over those of a batch of one, and of kronfluence and bergson where they are installed.
     """
-    peers = PEERS if dtype == "float32" else {}
-    if peers and importlib.util.find_spec("kronfluence") is None:
-        peers = {name: kind for name, kind in peers.items() if name != "kronfluence"}
-        report.note(SECTION, "kronfluence is not installed, and was not compared with.")
+    peers = dict(PEERS) if dtype == "float32" else {}
+    for name in [name for name in ("kronfluence", "bergson") if name in peers]:
+        if importlib.util.find_spec(name) is None:
+            del peers[name]
+            report.note(SECTION, f"{name} is not installed, and was not compared with.")
     found = in_turn({way: _side(way, dtype) for way in ("plain", *TARGETS, *peers)}, runs=runs)
     slow = set()
     for kind, most in TARGETS.items():

@@ -1,7 +1,8 @@
 """One way to measure a 100M-class Llama, run as a script: ``measuring.py WAY [LAYERS] [SEQUENCES]``.
 
 Ways: ``plain`` (forward and backward with all weights' gradients), a kind of statistics, ``one_by_one`` (the
-diagonal by a backward pass for each sequence), ``kronfluence`` (its covariance matrices, the empirical ones).
+diagonal by a backward pass for each sequence), ``kronfluence`` and ``bergson`` (their covariance
+matrices, the empirical ones; bergson's of the decoder alone, at response tokens).
 Random weights and tokens; sequences of 96 to 160 tokens, a third of them a prompt; batches of 8.
 """
 
@@ -114,12 +115,24 @@ def _kronfluence(found: Any, sequences: list[Sequence]) -> None:
             )
 
 
+def _bergson(found: Any, sequences: list[Sequence]) -> None:
+    from bergson.hessians.kfac import CovarianceCollector
+
+    found.requires_grad_(False)
+    found.get_input_embeddings().requires_grad_(True)  # as bergson's own set-up does
+    with tempfile.TemporaryDirectory() as folder, measured():
+        collector = CovarianceCollector(model=found.model, dtype=torch.float32, path=folder)
+        for batch in batches(sequences, BATCH, "cpu"):
+            with collector.with_batch(batch.labels != IGNORED):
+                _loss(found, batch.ids, batch.attention, batch.labels).backward()
+
+
 def main(way: str, layers: int, count: int, dtype: str = "float32") -> None:
     """Measure in one way."""
     torch.set_num_threads(1)
     found, sequences = model(layers, dtype), data(count)
-    if way == "kronfluence":
-        _kronfluence(found, sequences)
+    if way in ("kronfluence", "bergson"):
+        {"kronfluence": _kronfluence, "bergson": _bergson}[way](found, sequences)
     elif way in ("plain", "one_by_one"):
         with measured():
             {"plain": _plain, "one_by_one": _one_by_one}[way](found, sequences)
