@@ -31,7 +31,7 @@ def register_or_say_why() -> None:
 
             getattr(registration, function)()
         except Exception as error:  # noqa: BLE001 (whatever is wrong with us, mergekit's methods must work)
-            say_why(f"{what} not available", error)
+            print(f"sst-mergekit: {what} not available: {reason(error)}", file=sys.stderr)
 
 
 def take_adapters_or_say_why() -> None:
@@ -41,13 +41,12 @@ def take_adapters_or_say_why() -> None:
 
         take_adapters()
     except Exception as error:  # noqa: BLE001 (as above)
-        say_why("adapters need --lora-merge-cache", error)
+        print(f"sst-mergekit: adapters need --lora-merge-cache: {reason(error)}", file=sys.stderr)
 
 
-def say_why(what: str, error: Exception) -> None:
-    """Print what is amiss and its reason, in one line."""
-    reason = " ".join(f"{type(error).__name__}: {error}".split())
-    print(f"sst-mergekit: {what}: {reason}", file=sys.stderr)
+def reason(error: Exception) -> str:
+    """Return what an error says, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def load_registry() -> None:
