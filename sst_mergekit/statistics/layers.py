@@ -82,7 +82,7 @@ def base_module(module: Any) -> Any:
 
 
 def _adapter_prefixes(model: nn.Module) -> tuple[str, ...]:
-    if "peft" not in sys.modules:  # then no layer can be of it; its import takes a second
+    if "peft" not in sys.modules:  # then no layer can be of it, and its import is saved
         return ()
     from peft.tuners.tuners_utils import BaseTunerLayer
 

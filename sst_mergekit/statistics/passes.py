@@ -50,10 +50,7 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
     layers, skipped = linear_layers(model)
     first = next(batches(sequences, 1, options.device))
     owner: dict[str, str] = {}
-    for length in (
-        _GLANCE,
-        first.ids.shape[1],
-    ):  # few tokens may not reach every expert of a mixture
+    for length in (_GLANCE, first.ids.shape[1]):  # few tokens may not reach every expert
         if len(owner) < len(layers):
             seen = {"input_ids": first.ids[:, :length], "attention_mask": first.attention[:, :length]}
             owner = input_groups(model, layers, seen)
