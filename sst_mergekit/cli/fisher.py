@@ -13,7 +13,7 @@ from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
-from sst_mergekit.statistics.settings import DTYPES, KIND_NAMES, LABELS, STORED, Form, ModelSpec, Options
+from sst_mergekit.statistics.settings import DTYPES, FACTORS, KIND_NAMES, LABELS, STORED, Form, ModelSpec, Options
 from sst_mergekit.statistics.sizes import size_of
 from sst_mergekit.statistics.team import joined
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 positive = click.IntRange(min=1)
+FORMS = "kronecker, ekfac: marginals of sequences' or tokens' gradients, or K-FAC's factors."
 TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32.  [default: measured]"
 
 
@@ -30,7 +31,7 @@ TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32
 @click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
 @click.option("--data", help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.  [required]")
 @click.option("--kind", type=click.Choice(KIND_NAMES), default=Options.kind, show_default=True)
-@click.option("--reduced", is_flag=True, help="kronecker: K-FAC's reduce form, one row a sequence.")
+@click.option("--factors", type=click.Choice(FACTORS), default=Form.factors, show_default=True, help=FORMS)
 @click.option("--centred", is_flag=True, help="diagonal: the gradients' variance, not their second moment.")
 @click.option("--gradient", is_flag=True, help="Keep the mean gradient too, for 'score: gain'.")
 @click.option("--basis", nargs=2, help="ekfac: harm and benign Kronecker statistics that make its basis.")
@@ -65,7 +66,7 @@ def command(
     adapter: str | None,
     data: str | None,
     kind: str,
-    reduced: bool,
+    factors: str,
     centred: bool,
     gradient: bool,
     basis: tuple[str, str] | None,
@@ -110,7 +111,7 @@ def command(
     from sst_mergekit.statistics.loading import default_device
 
     device = device or default_device()
-    form = Form(reduced, centred, gradient, factor_rank=factor_rank)
+    form = Form(factors, centred, gradient, factor_rank=factor_rank)
     bound = size_of(max_memory) if max_memory else None
     spec = ModelSpec(model, adapter, dtype, device, trust_remote_code)
     source = Source(data, split, config, prompt_field, response_field, messages_field) if data else None

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+ROWS = 256  # of a Gram matrix at a time
+
 
 def add_second_moment(total: Tensor, rows: Tensor) -> None:
     """Add ``sum_n x_n x_nᵀ`` of rows [n, d] to the lower triangle of ``total`` [d, d], float32.
@@ -74,17 +76,55 @@ def add_squared_embedding_gradients(total: Tensor, ids: Tensor, g: Tensor) -> No
         ids: token ids [batch, time].
         g: gradients at the embedding's output [batch, time, d].
     """
-    rows = total.T
-    for tokens, gradients in zip(ids, g, strict=True):
-        unique, position = tokens.unique(return_inverse=True)
-        gradient = rows.new_zeros(len(unique), rows.shape[1])
-        gradient.index_add_(0, position, gradients.to(torch.float32))
-        rows[unique] += gradient.square()
+    ids, sums = gathered(ids, g)
+    total.T.index_add_(0, ids, sums.square())
 
 
 def add_gradient(total: Tensor, x: Tensor, g: Tensor) -> None:
     """Add ``sum_bt g_bt x_btᵀ`` to ``total`` [d_out, d_in], float32, of inputs [b, t, d_in] and gradients."""
     total.addmm_(g.to(torch.float32).flatten(0, 1).T, x.to(torch.float32).flatten(0, 1))
+
+
+def add_marginal(total: Tensor, x: Tensor, by: Tensor) -> None:
+    """Add ``sum_b X_bᵀ (Y_b Y_bᵀ) X_b`` to the lower triangle of ``total`` [d, d], float32.
+
+    The Gram matrices of the other side weigh and mix the positions of x, so no gradient ``YᵀX`` is formed; a
+    block of their rows at a time, so that memory stays linear in time. See :func:`mirror`.
+
+    Args:
+        total: the sum so far.
+        x: one side of a linear layer [batch, time, d].
+        by: the other side [batch, time, e]: Y.
+    """
+    mixed = torch.cat([rows @ by.mT @ x for rows in by.split(ROWS, 1)], 1).flatten(0, 1)
+    x, size = x.flatten(0, 1), len(total)
+    step = max(128, size // 8)
+    for start in range(0, size, step):
+        end = min(size, start + step)
+        total[start:end, :end].addmm_(x[:, start:end].T, mixed[:, :end])
+
+
+def gram_rows(x: Tensor, by: Tensor) -> Tensor:
+    """Return rows [n, d] with ``sum_n r rᵀ = sum_b X_bᵀ (Y_b Y_bᵀ) X_b``: :func:`add_marginal` as rows.
+
+    ``Y Yᵀ = RᵀR`` by a QR decomposition of Yᵀ, and the rows are ``R X``.
+    """
+    return (torch.linalg.qr(by.mT, mode="r").R @ x).flatten(0, 1)
+
+
+def gathered(ids: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each sequence's gradients of an embedding's rows: ids [n] and their summed gradients [n, d].
+
+    Args:
+        ids: token ids [batch, time].
+        g: gradients at the embedding's output [batch, time, d].
+    """
+    found = []
+    for tokens, gradients in zip(ids, g, strict=True):
+        unique, position = tokens.unique(return_inverse=True)
+        sums = torch.zeros(len(unique), g.shape[-1], device=g.device)
+        found.append((unique, sums.index_add_(0, position, gradients.to(torch.float32))))
+    return torch.cat([unique for unique, _ in found]), torch.cat([sums for _, sums in found])
 
 
 def projected(rows: Tensor, axes: Tensor) -> Tensor:

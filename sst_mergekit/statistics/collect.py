@@ -18,6 +18,7 @@ from sst_mergekit.statistics.labels import sample
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.observing import Labels, measuring, observe
 from sst_mergekit.statistics.passes import choose, part
+from sst_mergekit.statistics.positions import USED
 from sst_mergekit.statistics.settings import Options
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, batches
 
@@ -88,7 +89,8 @@ def collect(
     with measuring(model):
         chosen = choose(model, sequences, options)
         kinds, by_name = chosen.kinds, {layer.name: layer for layer in chosen.layers}
-        counts = Counts(len(sequences), sum(sequence.predicted for sequence in sequences))
+        used = sum(map(USED[options.kind].count, sequences))
+        counts = Counts(len(sequences), sum(sequence.predicted for sequence in sequences), used)
         passes = None
         if options.team.first:
             passes = part(model, sequences, options, kinds, memory.in_use(options.device))

@@ -12,7 +12,7 @@ from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.wellformed import faults
 
 FORMAT = "sst-mergekit/statistics"
-VERSION = 2
+VERSION = 3  # 2: sums over response tokens alone
 FILE_NAME = "manifest.json"
 
 
@@ -80,7 +80,10 @@ def read_manifest(directory: Path) -> Manifest:
         raise StatisticsError(f"{path}: not a manifest of sst-mergekit statistics")
     if body.get("format_version") != VERSION:
         found = body.get("format_version")
-        raise StatisticsError(f"{path}: format_version {found}, this release reads {VERSION}; measure again")
+        raise StatisticsError(
+            f"{path}: format_version {found}, this release reads {VERSION}: statistics are over every position now; "
+            f"measure again with 'sst-mergekit fisher --force --out {directory}'"
+        )
     fault = next(faults(body), None)
     if fault:
         raise StatisticsError(f"{path}: {fault}; copy it again, or measure the statistics again")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from sst_mergekit.statistics.kinds.kind import Kind
 from sst_mergekit.statistics.labels import summed_loss
-from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.positions import RESPONSE, USED, Positions
 from sst_mergekit.statistics.tokens import IGNORED, Batch
 
 Labels = Callable[[Tensor, Tensor, Batch], Tensor]  # (logits, labels of the data, batch) -> labels
@@ -51,11 +52,12 @@ def observe(model: nn.Module, batch: Batch, kinds: Mapping[str, Kind], choose: L
         kinds: the layers' sums, in the order in which the model reaches them.
         choose: the labels of the loss.
     """
-    at = Positions(batch.labels != IGNORED)
-    labels = at.in_window(batch.labels)
-    head = Positions(labels != IGNORED)
+    response = Positions(RESPONSE.mask(batch))
+    labels = response.in_window(batch.labels)
+    where = {name: Positions(USED[name].mask(batch)) for name in {kind.name for kind in kinds.values()}}
+    at = Seen(where, response, Positions(labels != IGNORED))
     backward = any(kind.needs_gradients for kind in kinds.values())
-    with _hooked(_hooks(model, kinds, at, head, backward)), torch.set_grad_enabled(backward):
+    with _hooked(_hooks(model, kinds, at, backward)), torch.set_grad_enabled(backward):
         try:
             logits = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits
         except _Enough:
@@ -65,18 +67,31 @@ def observe(model: nn.Module, batch: Batch, kinds: Mapping[str, Kind], choose: L
             summed_loss(logits, choose(logits, seen, batch)).backward()
 
 
-def _hooks(
-    model: nn.Module, kinds: Mapping[str, Kind], at: Positions, head: Positions, backward: bool
-) -> list:
+@dataclass(frozen=True)
+class Seen:
+    """The positions of one batch: those that each kind uses, the response, and it in the head's window."""
+
+    where: Mapping[str, Positions]
+    response: Positions
+    window: Positions
+
+    def of(self, kind: Kind, x: Tensor) -> Positions:
+        """Return where `kind` looks in x: the head predicts in the response alone, and may see no more."""
+        if kind.layer.head:
+            return self.window if x.shape[:-1] == self.window.mask.shape else self.response
+        return self.where[kind.name]
+
+
+def _hooks(model: nn.Module, kinds: Mapping[str, Kind], at: Seen, backward: bool) -> list:
     output = model.get_output_embeddings()  # type: ignore[operator]
-    handles = [output.register_forward_pre_hook(_response_alone(at))] if output is not None else []
+    handles = [output.register_forward_pre_hook(_response_alone(at.response))] if output is not None else []
     last = list(kinds)[-1] if kinds else None
     for name, kind in kinds.items():
         module = kind.layer.module
         if backward:
-            handles.append(module.register_forward_hook(_both(kind, at, head)))
+            handles.append(module.register_forward_hook(_both(kind, at)))
         else:
-            handles.append(module.register_forward_pre_hook(_input_alone(kind, at, head, name == last)))
+            handles.append(module.register_forward_pre_hook(_input_alone(kind, at, name == last)))
     return handles
 
 
@@ -97,9 +112,9 @@ def _response_alone(at: Positions):
     return pre_hook
 
 
-def _both(kind: Kind, at: Positions, head: Positions):
+def _both(kind: Kind, at: Seen):
     def forward_hook(_module: nn.Module, args: tuple, output: Tensor) -> None:
-        here = _positions(kind, args[0], at, head)
+        here = at.of(kind, args[0])
         kept = kind.see_input(_as_batch(args[0].detach(), here, kind.layer.embedding), here)
         if not output.requires_grad:
             output.requires_grad_(True)
@@ -108,19 +123,14 @@ def _both(kind: Kind, at: Positions, head: Positions):
     return forward_hook
 
 
-def _input_alone(kind: Kind, at: Positions, head: Positions, last: bool):
+def _input_alone(kind: Kind, at: Seen, last: bool):
     def pre_hook(_module: nn.Module, args: tuple) -> None:
-        here = _positions(kind, args[0], at, head)
+        here = at.of(kind, args[0])
         kind.see_input(_as_batch(args[0], here, kind.layer.embedding), here)
         if last:
             raise _Enough
 
     return pre_hook
-
-
-def _positions(kind: Kind, x: Tensor, at: Positions, head: Positions) -> Positions:
-    """Return where response tokens are in x: the head's input may be cut to the response."""
-    return head if kind.layer.head and x.shape[:-1] == head.mask.shape else at
 
 
 def _as_batch(x: Tensor, at: Positions, ids: bool) -> Tensor:

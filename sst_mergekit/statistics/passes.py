@@ -59,6 +59,8 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
         axes = options.form.axes or {}
         skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
         owner = _reowned(owner, axes)
+    if not KINDS[options.kind].shares_inputs:
+        owner = {name: name for name in owner}
     by_name = {layer.name: layer for layer in layers}
     layers = [by_name[name] for name in owner]
     form = _oriented(options.form, layers)

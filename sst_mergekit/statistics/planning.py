@@ -24,6 +24,7 @@ from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import load_shapes, require_device
 from sst_mergekit.statistics.observing import measuring
 from sst_mergekit.statistics.passes import Chosen, beside, choose, part
+from sst_mergekit.statistics.positions import USED
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.sequences import read_sequences
 from sst_mergekit.statistics.settings import ModelSpec, Options
@@ -172,7 +173,7 @@ def _foreseen(
     passes = part(model, sequences, options, chosen.kinds, resident)
     size = passes.batch_size
     sums = (sum(chosen.kinds[name].held(len(sequences)) for name in group) for group in passes.groups)
-    extent, gradients = _extent(sequences, size), KINDS[options.kind].needs_gradients
+    extent, gradients = _extent(sequences, size, options.kind), KINDS[options.kind].needs_gradients
     return Plan(
         kind=options.kind,
         layers=len(chosen.layers),
@@ -208,10 +209,11 @@ def _placed(model: nn.Module, options: Options, patch_rank: int) -> Options:
     return dataclasses.replace(options, form=dataclasses.replace(options.form, axes=axes))
 
 
-def _extent(sequences: list[Sequence], size: int) -> Extent:
+def _extent(sequences: list[Sequence], size: int, kind: str) -> Extent:
     positions = sum(batch.ids.numel() for batch in batches(sequences, size, "cpu"))
     reached = sum(len(sequence.ids) - 1 for sequence in sequences)
-    return Extent(len(sequences), sum(sequence.predicted for sequence in sequences), positions, reached)
+    tokens = sum(sequence.predicted for sequence in sequences)
+    return Extent(len(sequences), tokens, sum(map(USED[kind].count, sequences)), positions, reached)
 
 
 def _pass_work(

@@ -1,17 +1,47 @@
-"""Where a batch predicts response tokens, and the part of it that the output head need see."""
+"""Which positions of a sequence each kind of statistics uses, and what of a batch the output head need see."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from sst_mergekit.statistics.tokens import IGNORED, Batch, Sequence
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Which positions are used: a mask [batch, time] of a batch, and their number in a sequence."""
+
+    mask: Callable[[Batch], Tensor]
+    count: Callable[[Sequence], int]
+
+
+def _after_first(batch: Batch) -> Tensor:
+    mask = batch.attention.bool()
+    return mask & (torch.arange(mask.shape[1], device=mask.device) > 0)
+
+
+ALL = Rule(lambda batch: batch.attention.bool(), lambda sequence: len(sequence.ids))  # all but padding
+AFTER_FIRST = Rule(_after_first, lambda sequence: len(sequence.ids) - 1)
+RESPONSE = Rule(lambda batch: batch.labels != IGNORED, lambda sequence: sequence.predicted)  # what predicts it
+# The loss of a response has gradients at its prompt too. A second moment of inputs alone knows of no gradient,
+# and the massive activation of a sequence's first token would be nearly all of it.
+USED = {
+    "kronecker": ALL,
+    "ekfac": ALL,
+    "diagonal": ALL,
+    "subspace": ALL,
+    "activation": AFTER_FIRST,
+}
+
 
 @dataclass(frozen=True)
 class Positions:
-    """The positions of a padded batch that predict a response token.
+    """Some positions of a padded batch.
 
     Attributes:
         mask: True there, [batch, time].
@@ -26,10 +56,7 @@ class Positions:
 
     @functools.cached_property
     def ends(self) -> list[int]:
-        """Return for each sequence the time after its last masked position.
-
-        From there on gradients are zero: nothing that a causal model predicts earlier depends on it.
-        """
+        """Return for each sequence the time after its last masked position."""
         return (self.mask.shape[1] - self.mask.flip(1).int().argmax(1)).tolist()
 
     def rows(self, x: Tensor) -> Tensor:
@@ -39,9 +66,9 @@ class Positions:
 
     @functools.cached_property
     def window(self) -> Tensor:
-        """Return for each sequence the times from its first response position on [batch, longest].
+        """Return for each sequence the times from its first masked position on [batch, longest].
 
-        Shorter responses are filled up with later times, then with the last one, which predicts nothing.
+        Shorter ones are filled up with later times, then with the last one, which predicts nothing.
         """
         time = self.mask.shape[1]
         first = self.mask.int().argmax(1)

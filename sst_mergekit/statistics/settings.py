@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sst_mergekit.statistics.kinds.kind import Axes
 
 KIND_NAMES = ("kronecker", "activation", "diagonal", "ekfac", "subspace")  # of statistics/kinds/
+FACTORS = ("sequence", "token", "expand", "reduce")
 STORED = ("float32", "bfloat16")  # what statistics are written as; they are summed in float32
 LABELS = ("given", "sampled")
 DTYPES = ("float32", "bfloat16", "float16")
@@ -41,14 +42,16 @@ class Form:
     """How a kind is measured.
 
     Attributes:
-        reduced: Kronecker factors of each sequence's mean input and summed gradient (K-FAC reduce).
+        factors: what Kronecker factors are marginals of: each ``sequence``'s gradient, each ``token``'s
+            (tokens taken as independent), or K-FAC's (inputs and gradients taken as independent too), in its
+            ``expand`` or ``reduce`` form.
         centred: the diagonal of the gradients' covariance, not of their second moment.
         gradient: the mean gradient as well, for the first-order term of score ``gain``.
         axes: layer -> coordinates, for the kinds that need them; layers without are left out.
         factor_rank: eigenpairs that are kept of a dense factor; None: all of it.
     """
 
-    reduced: bool = False
+    factors: str = FACTORS[0]
     centred: bool = False
     gradient: bool = False
     axes: Mapping[str, Axes] | None = None

@@ -1,4 +1,4 @@
-"""Activation second moments ``A = E[x xᵀ]`` over response tokens: forward passes only.
+"""Activation second moments ``A = E[x xᵀ]`` over positions: forward passes only.
 
 The statistic of RegMean (Jin et al. 2023, arXiv:2212.09849).
 """
@@ -9,7 +9,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from sst_mergekit.statistics.kinds.kind import Extent, Kind
+from sst_mergekit.core import moments
+from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
 
@@ -18,6 +19,7 @@ class Activation(Kind):
 
     name: ClassVar[str] = "activation"
     needs_gradients: ClassVar[bool] = False
+    shares_inputs: ClassVar[bool] = True
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
@@ -29,8 +31,19 @@ class Activation(Kind):
 
     def work(self, extent: Extent) -> float:
         """Return the operations of the factor."""
-        return self.factor_work(extent.tokens, "input")
+        return self.factor_work(extent.reached, "input")
 
     def see_input(self, x: Tensor, at: Positions) -> None:
-        """Add one batch to the sum."""
-        self.add_input(x, at)
+        """Add one batch to the sum; an embedding's is diagonal (token counts)."""
+        if not self.owns_input:
+            return
+        rows = at.rows(x)
+        if self.layer.embedding:
+            size = self.layer.shape[1]
+            self.sum_of("input", size, device=x.device).add_(moments.counts(rows, size))
+        else:
+            self.add_factor("input", rows)
+
+    def count(self, name: str, counts: Counts) -> int:
+        """Return how many positions were used."""
+        return counts.used

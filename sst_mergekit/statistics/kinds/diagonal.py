@@ -23,7 +23,6 @@ class Diagonal(Kind):
     name: ClassVar[str] = "diagonal"
     needs_gradients: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
-    per_token: ClassVar[bool] = False
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""

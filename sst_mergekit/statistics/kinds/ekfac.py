@@ -11,52 +11,43 @@ from typing import ClassVar
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
+from sst_mergekit.statistics.kinds.kind import Counts, Extent
+from sst_mergekit.statistics.kinds.kronecker import Kronecker
 from sst_mergekit.statistics.positions import Positions
 
 
-class EkFac(Kind):
+class EkFac(Kronecker):
     """Sums of both factors and of squared per-sequence gradients in the basis."""
 
     name: ClassVar[str] = "ekfac"
-    needs_gradients: ClassVar[bool] = True
-    keeps_inputs: ClassVar[bool] = True
     needs_axes: ClassVar[bool] = True
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
-        axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        size = self.factor_bytes("input", "output")
-        return size + 4 * axes.cells + self.gradient_bytes()
+        return super().held(sequences) + 4 * self._axes.cells
 
     def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the means."""
-        axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        both = {"left": tuple(axes.left.shape), "right": tuple(axes.right.shape)}
-        both |= self.factor_shapes("input", "output")
-        return both | {"corrected": (axes.left.shape[1], axes.right.shape[1])} | self.gradient_shape()
+        left, right = tuple(self._axes.left.shape), tuple(self._axes.right.shape)
+        own = {"left": left, "right": right, "corrected": (left[1], right[1])}
+        return super().shapes(sequences) | own
 
     def work(self, extent: Extent) -> float:
         """Return the operations of the factors, of the projections and of each sequence's gradient."""
-        axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        factors = self.factor_work(extent.tokens, "input", "output") + self.gradient_work(extent)
-        return factors + 2 * (extent.positions * axes.projections + extent.reached * axes.cells)
-
-    def see_input(self, x: Tensor, at: Positions) -> Tensor:
-        """Add one batch to the input factor; keep the inputs for the gradients."""
-        self.add_input(x, at)
-        return x
+        own = extent.positions * self._axes.projections + extent.reached * self._axes.cells
+        return super().work(extent) + 2 * own
 
     def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]
-        """Add one batch to the output factor and to the second moments in the basis."""
-        self.add_output(g, at)
-        self.add_gradient(kept, g)
-        axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        rows, columns = moments.projected(g, axes.left), moments.projected(kept, axes.right)
+        """Add one batch to both factors and to the second moments in the basis."""
+        super().see_gradient(kept, g, at)
+        rows, columns = moments.projected(g, self._axes.left), moments.projected(kept, self._axes.right)
         total = self.sum_of("corrected", rows.shape[-1], columns.shape[-1], device=g.device)
         moments.add_squared_gradients(total, columns, rows, at.ends)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``input`` (where owned), ``output``, ``corrected``, and the basis ``left``, ``right``."""
-        axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        return super().means(counts) | {"left": axes.left, "right": axes.right}
+        """Return ``input``, ``output``, ``corrected``, and the basis ``left``, ``right``."""
+        return super().means(counts) | {"left": self._axes.left, "right": self._axes.right}
+
+    @property
+    def _axes(self):
+        return self.form.axes[self.layer.name]  # type: ignore[index]

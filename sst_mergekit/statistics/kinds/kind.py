@@ -21,10 +21,11 @@ from sst_mergekit.statistics.team import Team
 
 @dataclass(frozen=True)
 class Counts:
-    """How much was measured: sequences and response tokens."""
+    """How much was measured: sequences, response tokens, and the positions that the kind uses of them."""
 
     sequences: int
     tokens: int
+    used: int
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Kind(ABC):
     needs_gradients: ClassVar[bool]
     needs_axes: ClassVar[bool] = False
     keeps_inputs: ClassVar[bool] = False  # from the forward pass to the backward pass
-    per_token: ClassVar[bool] = True  # means are over response tokens, else over sequences
+    shares_inputs: ClassVar[bool] = False  # layers that read the same input have one input factor
 
     def __init__(self, layer: Layer, owns_input: bool, form: Form) -> None:
         self.layer = layer
@@ -111,7 +112,7 @@ class Kind(ABC):
 
         Args:
             x: the layer's input [batch, time, d_in], or token ids [batch, time] for an embedding.
-            at: where response tokens are predicted.
+            at: the positions that the kind uses.
         """
 
     def see_gradient(self, kept: Tensor | None, g: Tensor, at: Positions) -> None:  # noqa: B027 (forward alone)
@@ -120,7 +121,7 @@ class Kind(ABC):
         Args:
             kept: what `see_input` returned.
             g: the gradient of the summed loss at the layer's output [batch, time, d_out].
-            at: where response tokens are predicted.
+            at: the positions that the kind uses.
         """
 
     def forget(self) -> None:
@@ -140,13 +141,15 @@ class Kind(ABC):
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return statistic -> float32 mean, taking the sums; a shared ``input`` only where it is owned."""
-        count = counts.tokens if self.per_token else counts.sequences
-        means = {name: self._mean(name, count) for name in list(self.sums)}
+        means = {name: self._mean(name, self.count(name, counts)) for name in list(self.sums)}
         for name in list(self.sketches):
-            means[name] = truncated.scaled(
-                self.sketches.pop(name).top(self.form.factor_rank or 0), count, 0.0
-            )
+            top = self.sketches.pop(name).top(self.form.factor_rank or 0)
+            means[name] = truncated.scaled(top, self.count(name, counts), 0.0)
         return means
+
+    def count(self, name: str, counts: Counts) -> int:
+        """Return over how many a statistic is the mean: sequences, unless a kind says otherwise."""
+        return counts.sequences
 
     def _mean(self, name: str, count: int) -> Tensor:
         mean = self.sums.pop(name).div_(count)
@@ -161,29 +164,10 @@ class Kind(ABC):
             self.sums[name] = torch.zeros(shape, dtype=torch.float32, device=device)
         return self.sums[name]
 
-    def add_input(self, x: Tensor, at: Positions) -> None:
-        """Add ``sum x xᵀ`` over response tokens; an embedding's is diagonal (token counts)."""
-        if not self.owns_input:
-            return
-        rows = at.rows(x)
-        if self.layer.embedding:
-            size = self.layer.shape[1]
-            self.sum_of("input", size, device=x.device).add_(moments.counts(rows, size))
-        else:
-            self.add_factor("input", rows)
-
-    def add_output(self, g: Tensor, at: Positions) -> None:
-        """Add ``sum g gᵀ`` over response tokens; the output head's is diagonal."""
-        rows = at.rows(g)
-        if self.layer.head:
-            self.sum_of("output", self.layer.shape[0], device=g.device).add_(moments.squares(rows))
-        else:
-            self.add_factor("output", rows)
-
     def add_factor(self, name: str, rows: Tensor) -> None:
         """Add ``sum r rᵀ`` of rows [n, d] to a dense factor, or to its sketch where that is smaller."""
         size = rows.shape[1]
-        count = self._sketched(size)
+        count = self.sketched(size)
         if count is None:
             moments.add_second_moment(self.sum_of(name, size, size, device=rows.device), rows)
             return
@@ -222,13 +206,14 @@ class Kind(ABC):
         size = self.layer.shape[1 if name == "input" else 0]
         if self.layer.embedding if name == "input" else self.layer.head:
             return (size,)
-        count = self._sketched(size)
+        count = self.sketched(size)
         return (size if count is None else 2 * count, size)
 
     def _owns(self, name: str) -> bool:
         return name == "output" or self.owns_input
 
-    def _sketched(self, size: int) -> int | None:
+    def sketched(self, size: int) -> int | None:
+        """Return how many rows the sketch of a factor keeps; None: it is summed whole."""
         return kept_rows(size, self.form.factor_rank) if self.form.factor_rank else None
 
     def gradient_bytes(self) -> int:

@@ -1,19 +1,46 @@
-"""Kronecker factors ``A = E[x xᵀ]`` and ``G = E[g gᵀ]`` over response tokens (K-FAC, expand form).
+"""Kronecker factors of the Fisher matrix: its two marginals, ``F ~ G (x) A``.
 
-Eschenhagen et al. 2023 (arXiv:2311.00636). Their reduce form, for weights that a sequence shares, takes one
-row a sequence: the mean of its inputs and the sum of its gradients. An embedding's A and the output head's
-G are kept diagonal: token frequencies, and squared gradients per token.
+A sequence with inputs X [T, d_in] and output gradients D [T, d_out] has the gradient ``DᵀX``, and
+``F = E[vec(DᵀX) vec(DᵀX)ᵀ]``. Its partial traces are ``R = E[Xᵀ (D Dᵀ) X]`` and ``L = E[Dᵀ (X Xᵀ) D]``: the
+statistics of Shampoo (Gupta et al. 2018, arXiv:1802.09568), one step of the power iteration to the nearest
+Kronecker product (Morwani et al. 2024, arXiv:2406.17748). Stored are A = R and G = L / tr L, so that the traces
+of ``G (x) A`` and F are equal. Other forms, by what they take as independent:
+
+- ``token``, the tokens: ``A = E[sum_t |d|² x xᵀ]``, ``G = E[sum_t |x|² d dᵀ]`` (divided by its trace).
+- ``expand``, x and d too (K-FAC, Martens & Grosse 2015, arXiv:1503.05671): A is a mean over positions and G is
+  ``E[sum_t d dᵀ]``. Positions without a gradient then count like all others.
+- ``reduce``: each sequence's mean input and summed gradient (Eschenhagen et al. 2023, arXiv:2311.00636).
+
+An embedding's A and the output head's G are kept diagonal: there each id, or token, is a direction.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from torch import Tensor
 
-from sst_mergekit.core import moments
+from sst_mergekit.core import moments, truncated
+from sst_mergekit.core.geometry import trace
 from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
 from sst_mergekit.statistics.positions import Positions
+
+# (which factor, its side [batch, time, d], the other side, positions) -> rows [n, d] whose second moment it is
+Rows = Callable[[str, Tensor, Tensor, Positions], Tensor]
+
+
+def _reduced(name: str, own: Tensor, other: Tensor, at: Positions) -> Tensor:
+    sums = moments.sequence_sums(own, at.mask)
+    return sums / at.mask.sum(1, keepdim=True).clamp(min=1) if name == "input" else sums
+
+
+ROWS: dict[str, Rows] = {
+    "sequence": lambda name, own, other, at: moments.gram_rows(own, other),
+    "token": lambda name, own, other, at: at.rows(own * other.norm(dim=-1, keepdim=True)),
+    "expand": lambda name, own, other, at: at.rows(own),
+    "reduce": _reduced,
+}
 
 
 class Kronecker(Kind):
@@ -21,11 +48,13 @@ class Kronecker(Kind):
 
     name: ClassVar[str] = "kronecker"
     needs_gradients: ClassVar[bool] = True
+    keeps_inputs: ClassVar[bool] = True
 
     @property
-    def reduced(self) -> bool:
-        """Return whether this layer is measured in the reduce form: diagonal factors never are."""
-        return self.form.reduced and not (self.layer.embedding or self.layer.head)
+    def factors(self) -> str:
+        """Return the form of the factors: an embedding's one-hot rows have no reduce form."""
+        factors = self.form.factors
+        return "expand" if factors == "reduce" and (self.layer.embedding or self.layer.head) else factors
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
@@ -37,29 +66,58 @@ class Kronecker(Kind):
 
     def work(self, extent: Extent) -> float:
         """Return the operations of both factors."""
-        rows = extent.sequences if self.reduced else extent.tokens
-        return self.factor_work(rows, "input", "output") + self.gradient_work(extent)
+        rows = extent.sequences if self.factors == "reduce" else extent.reached
+        grams = 0.0
+        if self.factors == "sequence" and not self.layer.embedding:
+            grams = 4 * extent.reached * (extent.reached / extent.sequences) * sum(self.layer.shape)
+        return grams + self.factor_work(rows, "input", "output") + self.gradient_work(extent)
 
-    def see_input(self, x: Tensor, at: Positions) -> Tensor | None:
-        """Add one batch to the input factor."""
-        if not self.reduced:
-            self.add_input(x, at)
-        elif self.owns_input:
-            mean = moments.sequence_sums(x, at.mask) / at.mask.sum(1, keepdim=True).clamp(min=1)
-            self.add_factor("input", mean)
-        return x if self.wants_gradient else None
+    def see_input(self, x: Tensor, at: Positions) -> Tensor:
+        """Keep the inputs: each factor is weighted by the other side."""
+        return x
 
-    def see_gradient(self, kept: Tensor | None, g: Tensor, at: Positions) -> None:
-        """Add one batch to the output factor."""
-        if self.reduced:
-            self.add_factor("output", moments.sequence_sums(g, at.mask))
+    def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]
+        """Add one batch to both factors."""
+        if self.layer.embedding:
+            self._add_embedding(kept, g, at)
         else:
-            self.add_output(g, at)
-        if kept is not None:
-            self.add_gradient(kept, g)
+            x, g = kept.float(), g.float()
+            self._add("input", x, g, at)
+            self._add("output", g, x, at)
+        self.add_gradient(kept, g)
+
+    def _add(self, name: str, own: Tensor, other: Tensor, at: Positions) -> None:
+        size = own.shape[-1]
+        if name == "output" and self.layer.head:
+            rows = ROWS[self.factors](name, own, other, at)
+            self.sum_of(name, size, device=own.device).add_(moments.squares(rows))
+        elif self.factors == "sequence" and not self.sketched(size):
+            moments.add_marginal(self.sum_of(name, size, size, device=own.device), own, other)
+        else:
+            self.add_factor(name, ROWS[self.factors](name, own, other, at))
+
+    def _add_embedding(self, ids: Tensor, g: Tensor, at: Positions) -> None:
+        """Add a batch of one-hot inputs, whose second moment is diagonal."""
+        if self.factors == "sequence":
+            ids, rows = moments.gathered(ids, g)
+        else:
+            ids, rows = at.rows(ids), at.rows(g).float()
+        weights = rows.new_ones(len(rows)) if self.factors == "expand" else rows.square().sum(1)
+        self.sum_of("input", self.layer.shape[1], device=g.device).index_add_(0, ids, weights)
+        self.add_factor("output", rows)
+
+    def count(self, name: str, counts: Counts) -> int:
+        """Return over how many a statistic is the mean: of K-FAC's expand form A is one over positions."""
+        return counts.used if name == "input" and self.factors == "expand" else counts.sequences
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``input`` (where owned) and ``output``: means over response tokens, or over sequences."""
-        if self.reduced:
-            counts = Counts(counts.sequences, counts.sequences)
-        return super().means(counts)
+        """Return ``input`` A and ``output`` G, with the trace of ``G (x) A`` that of the Fisher matrix."""
+        means = super().means(counts)
+        if self.factors in ("sequence", "token"):
+            total = trace("output", means["output"])
+            if total > 0:
+                short = truncated.is_truncated(means["output"])
+                means["output"] = (
+                    truncated.scaled(means["output"], total, 0.0) if short else means["output"].div_(total)
+                )
+        return means

@@ -21,7 +21,6 @@ class Subspace(Kind):
     name: ClassVar[str] = "subspace"
     needs_gradients: ClassVar[bool] = True
     needs_axes: ClassVar[bool] = True
-    per_token: ClassVar[bool] = False
 
     def __init__(self, layer: Layer, owns_input: bool, form: Form) -> None:
         super().__init__(layer, owns_input, form)
