@@ -81,8 +81,9 @@ def read_manifest(directory: Path) -> Manifest:
     if body.get("format_version") != VERSION:
         found = body.get("format_version")
         raise StatisticsError(
-            f"{path}: format_version {found}, this release reads {VERSION}: statistics are over every position now; "
-            f"measure again with 'sst-mergekit fisher --force --out {directory}'"
+            f"{path}: format_version {found}, this release reads {VERSION} "
+            "(statistics are over every position now); measure again with "
+            f"'sst-mergekit fisher --force --out {directory}'"
         )
     fault = next(faults(body), None)
     if fault:

@@ -1,4 +1,4 @@
-"""Which positions of a sequence each kind of statistics uses, and what of a batch the output head need see."""
+"""Which positions of a sequence each kind of statistics uses, and what of a batch the output head sees."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def _after_first(batch: Batch) -> Tensor:
 
 ALL = Rule(lambda batch: batch.attention.bool(), lambda sequence: len(sequence.ids))  # all but padding
 AFTER_FIRST = Rule(_after_first, lambda sequence: len(sequence.ids) - 1)
-RESPONSE = Rule(lambda batch: batch.labels != IGNORED, lambda sequence: sequence.predicted)  # what predicts it
-# The loss of a response has gradients at its prompt too. A second moment of inputs alone knows of no gradient,
-# and the massive activation of a sequence's first token would be nearly all of it.
+RESPONSE = Rule(lambda batch: batch.labels != IGNORED, lambda sequence: sequence.predicted)  # its labels
+# The loss of a response has gradients at its prompt too. A second moment of inputs alone knows of no
+# gradient, and the massive activation of a sequence's first token would be nearly all of it.
 USED = {
     "kronecker": ALL,
     "ekfac": ALL,

@@ -19,7 +19,7 @@ from sst_mergekit.statistics.loading import ModelSpec, load_model, load_shapes
 from sst_mergekit.statistics.observing import measuring
 from sst_mergekit.statistics.planning import plan, without_data
 from sst_mergekit.statistics.rows import Source
-from sst_mergekit.statistics.settings import Form, Options
+from sst_mergekit.statistics.settings import FACTORS, Form, Options
 from sst_mergekit.statistics.speed import OF_THE_CPU, Speed
 from sst_mergekit.statistics.tokens import Sequence, batches
 
@@ -93,9 +93,12 @@ def test_the_disk_is_foretold_to_the_byte(world, tmp_path, monkeypatch, kind, mo
     assert planned.disk == written
 
 
-@pytest.mark.parametrize("kind", ["kronecker", "activation", "diagonal"])
-def test_the_operations_are_those_that_torch_counts(world, tmp_path, monkeypatch, kind):
-    options = Options(kind, batch_size=5, progress=False)
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [("kronecker", Form(factors)) for factors in FACTORS] + [("activation", Form()), ("diagonal", Form())],
+)
+def test_the_operations_are_those_that_torch_counts(world, tmp_path, monkeypatch, kind, form):
+    options = Options(kind, form, batch_size=5, progress=False)
     in_place = {torch.ops.aten.addmm_: lambda _to, a, b, **_: 2 * a[0] * a[1] * b[1]}  # torch leaves it out
     counter = FlopCounterMode(display=False, custom_mapping=OF_THE_CPU | in_place)
     real = collecting._pass
@@ -136,7 +139,8 @@ def test_the_command_plans_without_weights_and_data(world):
     result = CliRunner().invoke(main, [*words, "--samples", "10", "--json"])
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout)
-    assert told["extent"] == {"sequences": 10, "tokens": 160, "positions": 320, "reached": 310}
+    extent = {"sequences": 10, "tokens": 160, "used": 320, "positions": 320, "reached": 310}
+    assert told["extent"] == extent
     assert (told["passes"], told["steps"], told["batch_size"]) == (1, 2, 8)
     assert told["speed"]["where"] == "measured"
     assert told["step_seconds"] == pytest.approx(told["seconds"] / 2)

@@ -31,7 +31,7 @@ class Activation(Kind):
 
     def work(self, extent: Extent) -> float:
         """Return the operations of the factor."""
-        return self.factor_work(extent.reached, "input")
+        return self.factor_work(self.seen(extent), "input")
 
     def see_input(self, x: Tensor, at: Positions) -> None:
         """Add one batch to the sum; an embedding's is diagonal (token counts)."""
@@ -46,4 +46,4 @@ class Activation(Kind):
 
     def count(self, name: str, counts: Counts) -> int:
         """Return how many positions were used."""
-        return counts.used
+        return self.seen(counts)

@@ -35,8 +35,8 @@ class Diagonal(Kind):
     def work(self, extent: Extent) -> float:
         """Return the operations of each sequence's gradient; an embedding's is a sum of rows."""
         d_out, d_in = self.layer.shape
-        positions = extent.tokens if self.layer.head else extent.reached
-        return 2 * positions * d_out * d_in * (not self.layer.embedding) + self.gradient_work(extent)
+        products = 2 * self.seen(extent) * d_out * d_in * (not self.layer.embedding)
+        return products + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs: every position counts, for a prompt's gradients are part of the sequence's."""

@@ -34,7 +34,7 @@ class EkFac(Kronecker):
 
     def work(self, extent: Extent) -> float:
         """Return the operations of the factors, of the projections and of each sequence's gradient."""
-        own = extent.positions * self._axes.projections + extent.reached * self._axes.cells
+        own = extent.positions * self._axes.projections + extent.used * self._axes.cells
         return super().work(extent) + 2 * own
 
     def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]

@@ -151,6 +151,10 @@ class Kind(ABC):
         """Return over how many a statistic is the mean: sequences, unless a kind says otherwise."""
         return counts.sequences
 
+    def seen(self, counts: Counts) -> int:
+        """Return at how many positions this layer is used: the output head in the response alone."""
+        return counts.tokens if self.layer.head else counts.used
+
     def _mean(self, name: str, count: int) -> Tensor:
         mean = self.sums.pop(name).div_(count)
         if name not in FACTORS or mean.ndim == 1:

@@ -3,12 +3,12 @@
 A sequence with inputs X [T, d_in] and output gradients D [T, d_out] has the gradient ``DᵀX``, and
 ``F = E[vec(DᵀX) vec(DᵀX)ᵀ]``. Its partial traces are ``R = E[Xᵀ (D Dᵀ) X]`` and ``L = E[Dᵀ (X Xᵀ) D]``: the
 statistics of Shampoo (Gupta et al. 2018, arXiv:1802.09568), one step of the power iteration to the nearest
-Kronecker product (Morwani et al. 2024, arXiv:2406.17748). Stored are A = R and G = L / tr L, so that the traces
-of ``G (x) A`` and F are equal. Other forms, by what they take as independent:
+Kronecker product (Morwani et al. 2024, arXiv:2406.17748). Stored are A = R and G = L / tr L, so that the
+traces of ``G (x) A`` and F are equal. Other forms, by what they take as independent:
 
 - ``token``, the tokens: ``A = E[sum_t |d|² x xᵀ]``, ``G = E[sum_t |x|² d dᵀ]`` (divided by its trace).
-- ``expand``, x and d too (K-FAC, Martens & Grosse 2015, arXiv:1503.05671): A is a mean over positions and G is
-  ``E[sum_t d dᵀ]``. Positions without a gradient then count like all others.
+- ``expand``, x and d too (K-FAC, Martens & Grosse 2015, arXiv:1503.05671): A is a mean over positions and G
+  is ``E[sum_t d dᵀ]``. Positions without a gradient then count like all others.
 - ``reduce``: each sequence's mean input and summed gradient (Eschenhagen et al. 2023, arXiv:2311.00636).
 
 An embedding's A and the output head's G are kept diagonal: there each id, or token, is a direction.
@@ -26,7 +26,7 @@ from sst_mergekit.core.geometry import trace
 from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
-# (which factor, its side [batch, time, d], the other side, positions) -> rows [n, d] whose second moment it is
+# (which factor, its side [batch, time, d], the other side, positions) -> rows [n, d] of the second moment
 Rows = Callable[[str, Tensor, Tensor, Positions], Tensor]
 
 
@@ -65,11 +65,12 @@ class Kronecker(Kind):
         return self.factor_shapes("input", "output") | self.gradient_shape()
 
     def work(self, extent: Extent) -> float:
-        """Return the operations of both factors."""
-        rows = extent.sequences if self.factors == "reduce" else extent.reached
+        """Return the operations of both factors; Gram matrices are of a batch's padded sequences too."""
+        rows = extent.sequences if self.factors == "reduce" else self.seen(extent)
         grams = 0.0
         if self.factors == "sequence" and not self.layer.embedding:
-            grams = 4 * extent.reached * (extent.reached / extent.sequences) * sum(self.layer.shape)
+            rows = extent.tokens if self.layer.head else extent.positions
+            grams = 4 * rows * (rows / extent.sequences) * sum(self.layer.shape)
         return grams + self.factor_work(rows, "input", "output") + self.gradient_work(extent)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
@@ -108,7 +109,7 @@ class Kronecker(Kind):
 
     def count(self, name: str, counts: Counts) -> int:
         """Return over how many a statistic is the mean: of K-FAC's expand form A is one over positions."""
-        return counts.used if name == "input" and self.factors == "expand" else counts.sequences
+        return self.seen(counts) if name == "input" and self.factors == "expand" else counts.sequences
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return ``input`` A and ``output`` G, with the trace of ``G (x) A`` that of the Fisher matrix."""
