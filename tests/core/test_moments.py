@@ -20,6 +20,12 @@ def squared_gradients(x: torch.Tensor, g: torch.Tensor, ends: list[int] | None =
     return total
 
 
+def marginal(x: torch.Tensor, by: torch.Tensor) -> torch.Tensor:
+    total = torch.zeros(x.shape[-1], x.shape[-1])
+    moments.add_marginal(total, x, by)
+    return moments.mirror(total)
+
+
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
@@ -63,6 +69,35 @@ def test_an_embedding_is_a_linear_layer_on_one_hots(batch, time, d):
     total = torch.zeros(d, 7)
     moments.add_squared_embedding_gradients(total, ids, g)
     torch.testing.assert_close(total, expected)
+
+
+@given(batch=sizes, time=sizes, d=sizes, e=sizes)
+def test_marginals_are_of_each_sequences_gradient(batch, time, d, e):
+    x, by = draw(batch, time, d), draw(batch, time, e, seed=1)
+    gradients = by.double().mT @ x.double()
+    expected = (gradients.mT @ gradients).sum(0).float()
+    torch.testing.assert_close(marginal(x, by), expected, rtol=1e-4, atol=1e-4)
+    rows = moments.gram_rows(x, by)
+    assert rows.shape == (batch * min(time, e), d)
+    torch.testing.assert_close(rows.T @ rows, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_long_sequences_and_wide_layers_are_in_blocks():
+    x, by = draw(2, 2 * moments.ROWS + 7, 300), draw(2, 2 * moments.ROWS + 7, 5, seed=1)
+    gradients = by.double().mT @ x.double()
+    expected = (gradients.mT @ gradients).sum(0).float()
+    torch.testing.assert_close(marginal(x, by), expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
+
+
+@given(batch=sizes, time=sizes, d=sizes)
+def test_an_embeddings_gradient_has_a_row_an_id(batch, time, d):
+    ids = torch.randint(0, 7, (batch, time), generator=torch.Generator().manual_seed(2))
+    g = draw(batch, time, d, seed=1)
+    found, sums = moments.gathered(ids, g)
+    one_hot = torch.nn.functional.one_hot(ids, 7).float()
+    torch.testing.assert_close(sums.T @ sums, marginal(g, one_hot), rtol=1e-4, atol=1e-4)
+    weights = torch.zeros(7).index_add_(0, found, sums.square().sum(1))
+    torch.testing.assert_close(weights, marginal(one_hot, g).diagonal(), rtol=1e-4, atol=1e-4)
 
 
 def test_half_precision_is_accumulated_in_float32():

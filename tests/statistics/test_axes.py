@@ -182,7 +182,10 @@ def test_transposed_weights_keep_their_patch(tmp_path):
     [
         (("--kind", "ekfac"), "--kind ekfac: measured in coordinates; give --basis HARM BENIGN"),
         (("--kind", "subspace"), "--kind subspace: measured in coordinates; give --patch BASE EXPERT"),
-        (("--reduced", "--kind", "diagonal"), "--kind diagonal: this form is of kind kronecker alone"),
+        (
+            ("--factors", "token", "--kind", "diagonal"),
+            "--kind diagonal: this form is of kind kronecker or ekfac",
+        ),
         (("--centred",), "--kind kronecker: this form is of kind diagonal alone"),
         (("--gradient", "--kind", "activation"), "--kind activation: this form is of kind any that needs"),
         (("--kind", "ekfac", "--basis", "./nowhere", "./nowhere"), "./nowhere: no such directory"),

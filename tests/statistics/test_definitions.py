@@ -1,22 +1,27 @@
-"""Each statistic against its definition, computed densely with torch.func on a tiny Llama."""
+"""Each statistic against its definition, computed densely in float64 on a tiny Llama and a tiny GPT-2."""
+
+import copy
+from functools import partial
 
 import pytest
 import torch
 from torch.func import functional_call, grad
-from transformers import LlamaConfig, LlamaForCausalLM
+from torch.nn.functional import one_hot
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
+from sst_mergekit.core import moments
 from sst_mergekit.statistics import collect as collecting
 from sst_mergekit.statistics import observing
 from sst_mergekit.statistics.collect import Options, collect
 from sst_mergekit.statistics.kinds.kind import Axes, Form
+from sst_mergekit.statistics.settings import FACTORS
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, pad
 
 LENGTHS = (6, 9, 7, 8)
 PROMPT = 3
 
 
-@pytest.fixture(scope="module")
-def model():
+def llama():
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=23,
@@ -29,6 +34,18 @@ def model():
         initializer_range=0.3,
     )
     return LlamaForCausalLM(config).eval()
+
+
+def gpt2():
+    """Conv1D layers, which store [d_in, d_out]."""
+    torch.manual_seed(0)
+    config = GPT2Config(vocab_size=23, n_embd=8, n_layer=1, n_head=2, n_positions=16, initializer_range=0.3)
+    return GPT2LMHeadModel(config).eval()
+
+
+@pytest.fixture(scope="module")
+def model():
+    return llama()
 
 
 @pytest.fixture(scope="module")
@@ -55,23 +72,117 @@ def sequence_gradients(model, sequences):
     return [grad(lambda p, s=s: loss(model, p, s))(parameters) for s in sequences]
 
 
-def layer_flows(model, name, sequence):
-    """Inputs and output gradients of one layer at the positions that predict the response."""
-    module = model.get_submodule(name.removesuffix(".weight"))
-    seen = {}
+def all_flows(model, layers, sequence):
+    """Inputs X [T, d_in] (one-hot of ids) and output gradients D [T, d_out] of layers, float64, unpadded."""
+    model, seen = copy.deepcopy(model).double(), {}
 
-    def hook(_module, args, output):
-        seen["x"] = args[0][0]
+    def hook(_module, args, output, name):
         output.retain_grad()
-        seen["y"] = output
+        seen[name] = (args[0][0].detach(), output)
 
-    handle = module.register_forward_hook(hook)
-    try:
-        loss(model, dict(model.named_parameters()), sequence).backward()
-    finally:
-        handle.remove()
-    window = slice(sequence.prompt_length - 1, len(sequence.ids) - 1)
-    return seen["x"][window].detach(), seen["y"].grad[0][window]
+    for each in layers:
+        module = model.get_submodule(each.name.removesuffix(".weight"))
+        module.register_forward_hook(partial(hook, name=each.name))
+    loss(model, dict(model.named_parameters()), sequence).backward()
+    found = {}
+    for each in layers:
+        x, output = seen[each.name]
+        x = one_hot(x, each.shape[1]).double() if each.embedding else x
+        found[each.name] = (x, output.grad[0])
+    return found
+
+
+def twin(factors, flows, layer):
+    """A and G of one layer by their definition, from its flows X and D of every sequence."""
+    if layer.head:  # it sees what predicts the response, all at which D is not zero
+        flows = [(x[PROMPT - 1 : -1], d[PROMPT - 1 : -1]) for x, d in flows]
+    if factors == "reduce" and not (layer.embedding or layer.head):
+        flows = [(x.mean(0, keepdim=True), d.sum(0, keepdim=True)) for x, d in flows]
+    if factors == "sequence":
+        gradients = torch.stack([d.T @ x for x, d in flows])
+    else:
+        gradients = torch.cat([torch.einsum("to,ti->toi", d, x) for x, d in flows])  # of every token
+    if factors in ("sequence", "token"):
+        input, output = gradients.mT @ gradients, gradients @ gradients.mT
+        assert input.sum(0).trace().item() == pytest.approx(float(gradients.square().sum()))
+        input, output = input.sum(0) / len(flows), output.sum(0) / output.sum(0).trace()
+    else:
+        x, d = (torch.cat(side) for side in zip(*flows, strict=True))
+        input, output = x.T @ x / len(x), d.T @ d / len(flows)
+    return {
+        "input": input.diagonal() if layer.embedding else input,
+        "output": output.diagonal() if layer.head else output,
+    }
+
+
+@pytest.fixture(scope="module", params=[llama, gpt2])
+def known(request, sequences):
+    """A model, its layers, and each one's flows of every sequence."""
+    model = request.param()
+    layers = collect(model, sequences, options("activation")).layers
+    of_sequences = [all_flows(model, layers, sequence) for sequence in sequences]
+    return model, {each: [flows[each.name] for flows in of_sequences] for each in layers}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("factors", FACTORS)
+def test_kronecker_factors_are_those_of_their_form(known, sequences, factors, batch_size, monkeypatch):
+    monkeypatch.setattr(moments, "ROWS", 4)
+    model, flows = known
+    ordered = sequences if batch_size == 1 else sequences[::-1]
+    means = collect(model, ordered, options("kronecker", form=Form(factors), batch_size=batch_size)).means
+    assert set(means) == {each.name for each in flows}
+    for each, of_sequences in flows.items():
+        for name, expected in twin(factors, of_sequences, each).items():
+            found, tiny = means[each.name][name].double(), 1e-5 * float(expected.abs().max())
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=tiny, msg=f"{each.name} {name}")
+
+
+def trace(factor):
+    return float(factor.sum() if factor.ndim == 1 else factor.trace())
+
+
+def test_the_trace_is_that_of_the_whole_fisher_matrix(model, sequences):
+    collected = collect(model, sequences, options("kronecker", batch_size=3))
+    gradients = sequence_gradients(model, sequences)
+    for name, means in collected.means.items():
+        expected = sum(float(g[name].square().sum()) for g in gradients) / len(gradients)
+        assert trace(means["input"]) * trace(means["output"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_one_sequences_gradient_of_rank_one_is_kept_whole(model):
+    """Of one response token the head's F is ``(d dᵀ) (x) (x xᵀ)``, which is a Kronecker product itself."""
+    sequence = [Sequence((3, 5, 7, 11), 3)]
+    means = collect(model, sequence, options("kronecker")).means["lm_head.weight"]
+    gradient = sequence_gradients(model, sequence)[0]["lm_head.weight"]
+    fisher = torch.outer(means["output"], means["input"].diagonal())
+    torch.testing.assert_close(fisher, gradient.square(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_activation_is_a_mean_over_positions_after_the_first(known, sequences, batch_size):
+    model, flows = known
+    collected = collect(model, sequences, options("activation", batch_size=batch_size))
+    for each, of_sequences in flows.items():
+        used = slice(PROMPT - 1, -1) if each.head else slice(1, None)
+        x = torch.cat([x[used] for x, _ in of_sequences])
+        expected = x.T @ x / len(x)
+        expected = expected.diagonal() if each.embedding else expected
+        found = collected.means[collected.input_owner[each.name]]
+        assert "output" not in found
+        torch.testing.assert_close(found["input"].double(), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_layers_that_read_the_same_input_share_it_where_no_gradient_weighs_it(model, sequences):
+    owner = collect(model, sequences, options("activation")).input_owner
+    for layer in (0, 1):
+        attention, mlp = f"model.layers.{layer}.self_attn", f"model.layers.{layer}.mlp"
+        assert {owner[f"{attention}.{n}_proj.weight"] for n in "qkv"} == {f"{attention}.q_proj.weight"}
+        assert owner[f"{mlp}.up_proj.weight"] == owner[f"{mlp}.gate_proj.weight"] == f"{mlp}.gate_proj.weight"
+        assert owner[f"{mlp}.down_proj.weight"] == f"{mlp}.down_proj.weight"
+    collected = collect(model, sequences, options("kronecker"))
+    assert all(name == own for name, own in collected.input_owner.items())
+    assert all(means.keys() == {"input", "output"} for means in collected.means.values())
 
 
 LINEAR = ["model.layers.0.self_attn.k_proj.weight", "model.layers.1.mlp.down_proj.weight"]
@@ -88,55 +199,14 @@ def test_diagonal_is_the_mean_squared_gradient_of_sequences(model, sequences, ba
         torch.testing.assert_close(measured, expected, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("batch_size", [1, 3, 4])
-def test_kronecker_factors_are_means_over_response_tokens(model, sequences, batch_size):
-    collected = collect(model, sequences, options("kronecker", batch_size=batch_size))
-    assert collected.counts.tokens == sum(LENGTHS) - PROMPT * len(LENGTHS)
-    for name in LINEAR:
-        flows = [layer_flows(model, name, s) for s in sequences]
-        x, g = torch.cat([f[0] for f in flows]), torch.cat([f[1] for f in flows])
-        owner = collected.input_owner[name]
-        torch.testing.assert_close(collected.means[owner]["input"], x.T @ x / len(x), rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(collected.means[name]["output"], g.T @ g / len(g), rtol=1e-4, atol=1e-6)
-
-
-def test_kronecker_head_is_diagonal_and_embedding_counts_tokens(model, sequences):
-    means = collect(model, sequences, options("kronecker", batch_size=2)).means
-    flows = [layer_flows(model, "lm_head.weight", s) for s in sequences]
-    g = torch.cat([f[1] for f in flows])
-    torch.testing.assert_close(means["lm_head.weight"]["output"], (g**2).mean(0), rtol=1e-4, atol=1e-7)
-    tokens = torch.cat([torch.tensor(s.ids[PROMPT - 1 : -1]) for s in sequences])
-    expected = torch.bincount(tokens, minlength=23) / len(tokens)
-    torch.testing.assert_close(means["model.embed_tokens.weight"]["input"], expected)
-
-
-def test_activation_is_the_input_factor_of_kronecker(model, sequences):
-    forward_only = collect(model, sequences, options("activation")).means
-    both = collect(model, sequences, options("kronecker")).means
-    assert set(forward_only) == set(both)
-    for name, statistics in forward_only.items():
-        assert "output" not in statistics
-        for statistic, tensor in statistics.items():
-            torch.testing.assert_close(tensor, both[name][statistic])
-
-
-def test_layers_that_read_the_same_input_share_its_factor(model, sequences):
-    owner = collect(model, sequences, options("kronecker")).input_owner
-    for layer in (0, 1):
-        attention, mlp = f"model.layers.{layer}.self_attn", f"model.layers.{layer}.mlp"
-        assert {owner[f"{attention}.{n}_proj.weight"] for n in "qkv"} == {f"{attention}.q_proj.weight"}
-        assert owner[f"{mlp}.up_proj.weight"] == owner[f"{mlp}.gate_proj.weight"] == f"{mlp}.gate_proj.weight"
-        assert owner[f"{mlp}.down_proj.weight"] == f"{mlp}.down_proj.weight"
-
-
 def test_sampled_labels_estimate_the_true_fisher_of_the_head(model):
-    """E[(p - y)^2] = p (1 - p) for y drawn from the model's own p."""
+    """E[(p - y)^2] = p (1 - p) for y drawn from the model's own p; G has the trace 1."""
     sequence = Sequence((3, 5, 7, 11), 3)
     many = [sequence] * 4000
     with torch.no_grad():
         p = model(torch.tensor([sequence.ids])).logits[0, 2].softmax(-1)
     measured = collect(model, many, options("kronecker", labels="sampled", batch_size=500, seed=3)).means
-    error = (measured["lm_head.weight"]["output"] - p * (1 - p)).abs().max()
+    error = (measured["lm_head.weight"]["output"] - p * (1 - p) / (p * (1 - p)).sum()).abs().max()
     assert error < 0.02  # the standard error is at most 0.25 / sqrt(4000) = 0.004
 
 
@@ -270,37 +340,19 @@ def test_scores_are_each_sequences_gradient_in_coordinates(model, sequences, bat
     assert "no coordinates" in collected.skipped["lm_head.weight"]
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-def test_ekfac_measures_squares_in_the_basis_and_both_factors(model, sequences, batch_size):
-    form = Form(axes=axes())
-    collected = collect(model, sequences, options("ekfac", batch_size=batch_size, form=form))
-    factors = collect(model, sequences, options("kronecker")).means
+@pytest.mark.parametrize(("factors", "batch_size"), [("sequence", 1), ("sequence", 3), ("expand", 3)])
+def test_ekfac_measures_squares_in_the_basis_and_both_factors(model, sequences, factors, batch_size):
+    form = Form(factors, axes=axes())
+    means = collect(model, sequences, options("ekfac", batch_size=batch_size, form=form)).means
+    plain = collect(model, sequences, options("kronecker", form=Form(factors))).means
     gradients = sequence_gradients(model, sequences)
     for name, coordinates in axes().items():
-        squares = sum((coordinates.left.T @ g[name] @ coordinates.right) ** 2 for g in gradients)
-        found = collected.means[name]
-        expected = squares / collected.counts.tokens
-        torch.testing.assert_close(found["corrected"], expected, rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(found["output"], factors[name]["output"])
+        squares = torch.stack([(coordinates.left.T @ g[name] @ coordinates.right) ** 2 for g in gradients])
+        found = means[name]
+        torch.testing.assert_close(found["corrected"], squares.mean(0), rtol=1e-4, atol=1e-6)
+        for factor in ("input", "output"):
+            torch.testing.assert_close(found[factor], plain[name][factor])
         assert torch.equal(found["right"], coordinates.right)
-    key, query = LINEAR[0], LINEAR[0].replace("k_proj", "q_proj")
-    assert collected.input_owner[key] == key  # q has no coordinates, so k keeps the input they share
-    torch.testing.assert_close(collected.means[key]["input"], factors[query]["input"])
-
-
-def test_reduced_factors_have_a_row_a_sequence(model, sequences):
-    collected = collect(model, sequences, options("kronecker", batch_size=3, form=Form(reduced=True)))
-    plain = collect(model, sequences, options("kronecker")).means
-    for name in LINEAR:
-        flows = [layer_flows(model, name, s) for s in sequences]
-        x = torch.stack([f[0].mean(0) for f in flows])
-        g = torch.stack([f[1].sum(0) for f in flows])
-        owner = collected.input_owner[name]
-        torch.testing.assert_close(collected.means[owner]["input"], x.T @ x / len(x), rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(collected.means[name]["output"], g.T @ g / len(g), rtol=1e-4, atol=1e-6)
-    for name in ("lm_head.weight", "model.embed_tokens.weight"):  # diagonal factors stay as they are
-        for statistic, tensor in plain[name].items():
-            torch.testing.assert_close(collected.means[name][statistic], tensor)
 
 
 @pytest.mark.parametrize("keep", [False, True])
@@ -315,10 +367,9 @@ def test_centred_diagonal_is_the_variance(model, sequences, keep):
 
 
 @pytest.mark.parametrize("kind", ["kronecker", "diagonal"])
-def test_the_mean_gradient_is_in_the_unit_of_the_kind(model, sequences, kind):
-    collected = collect(model, sequences, options(kind, batch_size=3, form=Form(gradient=True)))
-    count = collected.counts.tokens if kind == "kronecker" else len(sequences)
+def test_the_mean_gradient_is_over_sequences(model, sequences, kind):
+    means = collect(model, sequences, options(kind, batch_size=3, form=Form(gradient=True))).means
     gradients = sequence_gradients(model, sequences)
     for name in LINEAR:
-        expected = sum(g[name] for g in gradients) / count
-        torch.testing.assert_close(collected.means[name]["gradient"], expected, rtol=1e-4, atol=1e-6)
+        expected = sum(g[name] for g in gradients) / len(sequences)
+        torch.testing.assert_close(means[name]["gradient"], expected, rtol=1e-4, atol=1e-6)

@@ -17,6 +17,7 @@ from sst_mergekit.statistics import memory
 from sst_mergekit.statistics.collect import Options, collect
 from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Axes, Form
+from sst_mergekit.statistics.settings import FACTORS
 from sst_mergekit.statistics.sizes import size_of
 from sst_mergekit.statistics.store import open_statistics
 from sst_mergekit.statistics.tokens import Sequence, batches
@@ -148,11 +149,13 @@ def test_a_size_that_is_none_is_an_error(text):
         size_of(text)
 
 
-@pytest.mark.parametrize("reduced", [False, True])
-@pytest.mark.parametrize("rank", [4, 40])
-def test_factor_rank_keeps_the_top_of_each_dense_factor(model, sequences, rank, reduced):
-    whole = collect(model, sequences, Options(form=Form(reduced), progress=False)).means
-    found = collect(model, sequences, Options(form=Form(reduced, factor_rank=rank), progress=False)).means
+@pytest.mark.parametrize("factors", FACTORS)
+@pytest.mark.parametrize(("rank", "kept"), [(4, None), (40, None), (4, 60)])
+def test_factor_rank_keeps_the_top_of_each_dense_factor(model, sequences, rank, kept, factors, monkeypatch):
+    """Also of a sketch; of one with more rows than the matrix has rank nothing is lost."""
+    monkeypatch.setattr("sst_mergekit.statistics.kinds.kind.kept_rows", lambda *_: kept)
+    whole = collect(model, sequences, Options(form=Form(factors), progress=False)).means
+    found = collect(model, sequences, Options(form=Form(factors, factor_rank=rank), progress=False)).means
     for name, means in whole.items():
         for key, tensor in means.items():
             expected = truncated.cut(tensor, rank) if tensor.ndim == 2 else tensor

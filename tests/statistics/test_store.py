@@ -89,7 +89,11 @@ def test_two_runs_write_the_same_bytes(made, tmp_path):
         (lambda d: (d / "manifest.json").unlink(), "manifest.json: not found; make statistics with"),
         (lambda d: (d / "manifest.json").write_text("{"), "not valid JSON"),
         (lambda d: (d / "manifest.json").write_text("[]"), "not a manifest of sst-mergekit"),
-        (lambda d: edit(d, lambda b: b.update(format_version=9)), "format_version 9, this release reads 2"),
+        (lambda d: edit(d, lambda b: b.update(format_version=9)), "format_version 9, this release reads 3"),
+        (
+            lambda d: edit(d, lambda b: b.update(format_version=2)),
+            r"format_version 2, .* measure again with 'sst-mergekit fisher --force --out .*/fisher'$",
+        ),
         (lambda d: edit(d, lambda b: b.pop("layers")), "layers: got None, expected a mapping"),
         (lambda d: edit(d, lambda b: b.update(layers=[])), r"layers: got \[\], expected a mapping"),
         (

@@ -33,7 +33,9 @@ CASES = {
     "basis missing": Case(MEASURE + " --out {out} --kind ekfac", "give --basis HARM BENIGN"),
     "patch missing": Case(MEASURE + " --out {out} --kind subspace", "give --patch BASE EXPERT"),
     "patch not there": Case(MEASURE + " --out {out} --kind subspace --patch {root}/base {root}/none", "none"),
-    "a form of another kind": Case(MEASURE + " --out {out} --reduced --kind diagonal", "--kind diagonal"),
+    "a form of another kind": Case(
+        MEASURE + " --out {out} --factors reduce --kind diagonal", "--kind diagonal"
+    ),
     "damping NaN": Case(
         MEASURE + " --out {out} --kind ekfac --basis {root}/fisher-guard {root}/fisher-utility --damping nan",
         "--damping",
