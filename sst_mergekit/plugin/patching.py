@@ -19,7 +19,7 @@ from sst_mergekit.errors import StatisticsError
 from sst_mergekit.plugin import model_wide
 from sst_mergekit.plugin.evidence import AllBut, NoStatistics, Side, Source, gather, opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
-from sst_mergekit.statistics.store import StatisticsStore, open_statistics
+from sst_mergekit.statistics.store import StatisticsStore, open_statistics, require_one_form
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class PatchFilter:
         """Return the filter of one layer; None where ``on_missing: keep`` drops its patch.
 
         Raises:
-            StatisticsError: no statistics for this tensor, or of another kind.
+            StatisticsError: no statistics for this tensor, of another kind, or of different forms.
         """
         if self.geometry == model_wide.NAME:
             raise StatisticsError(
@@ -96,6 +96,7 @@ class PatchFilter:
 
     def _layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter:
         geometry = GEOMETRIES[self.geometry]
+        require_one_form(opened((harm,), benign))
         ours, theirs = (gather(side, tensor_name, geometry) for side in ((harm,), benign))
         kappa = balance(ours.share, 1.0, theirs.share, 1.0) if self.balanced else 1.0
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))

@@ -8,7 +8,7 @@ from sst_mergekit.plugin.rivals import RIVALS, ROLES, STATISTICS
 from sst_mergekit.recipe.fault import Fault
 from sst_mergekit.recipe.parse import Recipe
 from sst_mergekit.recipe.sst_rules import experts, text
-from sst_mergekit.recipe.statistics_rules import local_statistics
+from sst_mergekit.recipe.statistics_rules import local_statistics, one_form
 
 METHODS = frozenset(method.spec.name for method in RIVALS)  # pyright: ignore
 
@@ -49,4 +49,4 @@ def models_form(recipe: Recipe) -> Iterator[Fault]:
             yield Fault(key, "statistics are found by a tensor's name; use models:")
 
 
-RULES = (models_form, roles_played, statistics_there)
+RULES = (models_form, roles_played, statistics_there, one_form)

@@ -13,7 +13,7 @@ from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
 from sst_mergekit.recipe.sst_rules import experts, shared_values, text
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord
-from sst_mergekit.statistics.store import StatisticsStore
+from sst_mergekit.statistics.store import StatisticsStore, unlike
 
 
 def fisher_key(item: Input) -> str:
@@ -103,6 +103,15 @@ def kind_of_geometry(recipe: Recipe) -> Iterator[Fault]:
                 )
 
 
+def one_form(recipe: Recipe) -> Iterator[Fault]:
+    """Yield statistics whose Kronecker factors were measured in another form than the first expert's."""
+    known = [(item, store) for item, store in measured(recipe) if store.factors is not None]
+    for item, store in known[1:]:
+        what = unlike(known[0][1], store)
+        if what:
+            yield Fault(fisher_key(item), what)
+
+
 def shapes_of_model(recipe: Recipe) -> Iterator[Fault]:
     """Yield statistics of other shapes than the expert's tensors (or the base model's, if that is here)."""
     for item, store in measured(recipe):
@@ -132,4 +141,4 @@ def stored_shape(record: LayerRecord) -> tuple[int, ...]:
     return tuple(record.shape[::-1] if record.transposed else record.shape)
 
 
-RULES = (statistics_readable, kind_of_geometry, shapes_of_model)
+RULES = (statistics_readable, kind_of_geometry, one_form, shapes_of_model)

@@ -13,7 +13,7 @@ from sst_mergekit.core import gevp
 from sst_mergekit.core.geometries.kronecker import factors
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.kinds.kind import Axes
-from sst_mergekit.statistics.store import open_statistics
+from sst_mergekit.statistics.store import open_statistics, require_one_form
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ def joint_basis(harm: str, benign: str, damping: float) -> dict[str, Axes]:
         damping: epsilon, as the merge will use it.
 
     Raises:
-        StatisticsError: statistics that cannot be read, or of different models.
+        StatisticsError: statistics that cannot be read, of different models, or in different forms.
     """
     stores = open_statistics(harm), open_statistics(benign)
+    require_one_form(stores)
     found = {}
     for name, record in stores[0].manifest.layers.items():
         other = stores[1].find(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -38,6 +39,11 @@ class StatisticsStore:
         if tensor_name in layers:
             return layers[tensor_name]
         return self._by_bare_name.get(bare_name(tensor_name))
+
+    @property
+    def factors(self) -> str | None:
+        """Return the form of the Kronecker factors; None where there are none, or it is not known."""
+        return self.manifest.form.get("factors") if self.manifest.kind in ("kronecker", "ekfac") else None
 
     @functools.cached_property
     def _by_bare_name(self) -> dict[str, LayerRecord]:
@@ -102,6 +108,27 @@ class StatisticsStore:
                 f"needs '{missing[0]}'; measure again with --kind {geometry.name} or change the geometry"
             )
         return geometry.trace(record.traces, record.shape)
+
+
+def unlike(first: StatisticsStore, other: StatisticsStore) -> str | None:
+    """Return what is wrong where the Kronecker factors of two were measured in different forms.
+
+    Forms differ in what a factor is a mean of, so neither a sum nor a ratio of two means anything.
+    """
+    if None in (first.factors, other.factors) or first.factors == other.factors:
+        return None
+    return (
+        f"{other.source} holds factors of form {other.factors!r}, {first.source} of form {first.factors!r}; "
+        f"measure again with 'sst-mergekit fisher --factors {first.factors}'"
+    )
+
+
+def require_one_form(stores: Iterable[StatisticsStore]) -> None:
+    """Raise StatisticsError where Kronecker factors were measured in different forms."""
+    known = [store for store in stores if store.factors is not None]
+    for fault in (unlike(known[0], other) for other in known[1:]):
+        if fault:
+            raise StatisticsError(fault)
 
 
 def bare_name(tensor_name: str) -> str:

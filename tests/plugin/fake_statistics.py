@@ -64,6 +64,12 @@ def write_statistics(directory: Path, seed: int, name: str = NAME, shape=(OUT, I
     return str(directory)
 
 
+def edit(directory: Path | str, **changes: object) -> None:
+    """Change entries of the manifest."""
+    path = Path(directory) / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def seal(directory: Path | str) -> None:
     """Write the hashes of the files into the manifest, after a test has changed them."""
     path = Path(directory) / "manifest.json"

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from fake_statistics import IN, NAME, OUT, seal, write_statistics
+from fake_statistics import IN, NAME, OUT, edit, seal, write_statistics
 from mergekit.merge_methods.base import TensorGroup
 
 from sst_mergekit.core.filtering import filter_patch
@@ -259,6 +259,25 @@ def test_statistics_of_another_kind_are_refused(setting):
     path.write_text(json.dumps(body))
     with pytest.raises(StatisticsError, match="geometry 'kronecker' needs 'output'"):
         merge(tensors, fisher)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_factors_of_different_forms_are_refused(setting, tmp_path, count):
+    """Also where the others' statistics are pooled by subtraction."""
+    tensors, fisher = setting
+    for number in range(count - 2):
+        tensors[f"e{number}"] = tensors["s"] + number + 1
+        fisher[f"e{number}"] = write_statistics(tmp_path / f"e{number}", number + 7)
+    for key, source in fisher.items():
+        edit(source, kind="kronecker", form={"factors": "token" if key == "s" else "sequence"})
+    role = dict.fromkeys(fisher, "expert") if count > 2 else None
+    asked = (
+        r"holds factors of form '\w+', .* of form '\w+'; measure again with 'sst-mergekit fisher --factors "
+    )
+    with pytest.raises(StatisticsError, match=asked):
+        merge(tensors, fisher, role)
+    edit(fisher["s"], form={"factors": "sequence"}, labels="sampled")
+    assert merge(tensors, fisher, role).isfinite().all()
 
 
 def test_statistics_of_nothing_are_refused(setting, tmp_path):

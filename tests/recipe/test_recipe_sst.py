@@ -195,6 +195,15 @@ def test_statistics_of_another_kind_are_refused(world: World, tmp_path: Path) ->
     assert faults_of(changed(recipe, {"parameters.geometry": "activation"}), tmp_path) == []
 
 
+def test_factors_of_different_forms_are_refused(copies: World, tmp_path: Path) -> None:
+    edit_manifest(copies, form={"factors": "token"})
+    expected = r"^models\[1\].parameters.fisher: .*fisher-safety holds factors of form 'token', .*utility of "
+    expected += r"form 'sequence'; measure again with 'sst-mergekit fisher --factors sequence'$"
+    only(faults_of(copies.sst(), tmp_path), expected)
+    edit_manifest(copies, form={"factors": "sequence"}, labels="sampled")
+    assert faults_of(copies.sst(), tmp_path) == []
+
+
 def test_statistics_of_another_shape_are_refused(copies: World, tmp_path: Path) -> None:
     path = copies.root / "fisher-safety" / "manifest.json"
     manifest = json.loads(path.read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -196,6 +197,23 @@ def test_kronecker_fisher_and_regmean_read_the_models_own_statistics(world: Worl
     torch.testing.assert_close(merged, expected.float())
     expected = regmean(sorted_tensors, [item["input"] for item in read], [1.0, 1.0])
     torch.testing.assert_close(one_tensor("regmean", tensors, fisher=sources), expected.float())
+
+
+def test_factors_of_different_forms_are_refused(world: World, models, tmp_path: Path) -> None:
+    other = shutil.copytree(world.path("kronecker-safety"), tmp_path / "token")
+    manifest = other / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"factors": "sequence"', '"factors": "token"'))
+    recipe = world.recipe("regmean")
+    recipe["models"][1]["parameters"]["fisher"] = str(other)
+    (tmp_path / "recipe.yml").write_text(yaml.safe_dump(recipe))
+    asked = (
+        "token holds factors of form 'token', .*; measure again with 'sst-mergekit fisher --factors sequence'"
+    )
+    (fault,) = check_recipe(tmp_path / "recipe.yml")
+    assert re.search(rf"^models\[1\].parameters.fisher: .*{asked}", str(fault))
+    sources = {"utility": world.path("kronecker-utility"), "safety": str(other)}
+    with pytest.raises(StatisticsError, match=asked):
+        one_tensor("regmean", three(models), fisher=sources)
 
 
 def test_an_embedding_is_merged_in_its_own_orientation(world: World, models) -> None:

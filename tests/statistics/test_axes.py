@@ -1,5 +1,7 @@
 """Statistics in coordinates, from the command to the merge: joint bases and patches' own axes."""
 
+import shutil
+
 import pytest
 import torch
 from click.testing import CliRunner
@@ -65,6 +67,15 @@ def test_a_joint_basis_is_of_one_model(world, tmp_path):
     tiny_statistics(tmp_path / "fisher", narrow, world / "data.jsonl")
     with pytest.raises(StatisticsError, match="not of this shape in .*measure one model"):
         joint_basis(str(world / "harm"), str(tmp_path / "fisher"), 0.1)
+
+
+def test_a_joint_basis_is_of_one_form(world, tmp_path):
+    path = shutil.copytree(world / "benign", tmp_path / "token") / "manifest.json"
+    path.write_text(path.read_text().replace('"factors": "sequence"', '"factors": "token"'))
+    with pytest.raises(
+        StatisticsError, match="form 'token', .*harm of form 'sequence'; .*--factors sequence"
+    ):
+        joint_basis(str(world / "harm"), str(tmp_path / "token"), 0.1)
 
 
 def test_ekfac_from_the_command_to_the_merge(world, tmp_path):

@@ -11,6 +11,7 @@ from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.plugin.rivals.measured import Measured, measured, without
 from sst_mergekit.plugin.rivals.tensors import all_equal, result_dtype, wide
 from sst_mergekit.rivals.average import average, check_weights
+from sst_mergekit.statistics.store import open_statistics, require_one_form
 
 Merge = Callable[[list[Tensor], list[Measured], list[float]], Tensor]
 
@@ -36,7 +37,7 @@ def merge_weighted(
 
     Raises:
         RecipeError: the weights are not usable.
-        StatisticsError: the statistics are missing or not usable.
+        StatisticsError: the statistics are missing, of different forms or not usable.
     """
     pairs = sorted(zip(group.non_base, sources, strict=True), key=lambda pair: str(pair[0].id))
     entries = [entry for entry, _ in pairs]
@@ -49,6 +50,7 @@ def merge_weighted(
         return entries[0].tensor
     dtype, tensors = result_dtype(entries), [wide(entry) for entry in entries]
     name = group.metadata.name or ""
+    require_one_form(open_statistics(source) for source in sources)
     found = []
     for entry, source in pairs:
         statistics = measured(name, entry.tensor, source, names)
