@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,8 +51,9 @@ class Batch:
 def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_template: bool) -> Sequence:
     """Return the ids of prompt and response, cut to ``max_length``.
 
-    With a chat template the prompt ends with the template's generation prompt; without one the
-    texts are joined by a newline and the response ends with the end-of-sequence token.
+    With a chat template the prompt ends with the template's generation prompt and the response with its
+    end mark; without one the texts are joined by a newline and the response ends with the end-of-sequence
+    token.
 
     Raises:
         DataError: nothing of the response is left within ``max_length``.
@@ -59,9 +62,10 @@ def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_t
         messages = conversation.as_dicts()
         prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
         whole = tokenizer.apply_chat_template(messages, tokenize=False)
-        response = (
-            whole[len(prompt) :] if whole.startswith(prompt) else messages[-1]["content"] + _eos(tokenizer)
-        )
+        content = messages[-1]["content"]
+        response = content + _eos(tokenizer)
+        if whole.startswith(prompt):
+            response = _to_end_mark(whole[len(prompt) :], content, tokenizer)
         start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     else:
         prompt = "\n".join(content for _, content in conversation.messages[:-1]) + "\n"
@@ -74,6 +78,24 @@ def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_t
             f"a prompt of {len(start)} tokens leaves none of {max_length} for a response; raise --max-length"
         )
     return Sequence(tuple(ids[:max_length]), len(start))
+
+
+def _to_end_mark(rendered: str, content: str, tokenizer: Any) -> str:
+    """Return a rendered response up to the first special token after its content: its end mark.
+
+    A model stops there; what templates write between two turns is no part of the answer.
+    """
+    start = rendered.find(content.strip())
+    mark = _special(tokenizer).search(rendered, start + len(content.strip())) if start >= 0 else None
+    return rendered[: mark.end()] if mark else rendered
+
+
+@functools.lru_cache(maxsize=1)
+def _special(tokenizer: Any) -> re.Pattern[str]:
+    """Return what finds a special token, the longest of those that begin alike."""
+    added = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
+    marks = sorted({*added, *tokenizer.all_special_tokens} - {""}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, marks)) or "(?!)")  # without any, what is found nowhere
 
 
 def _eos(tokenizer: Any) -> str:

@@ -1,6 +1,7 @@
 import pytest
 from tiny import tiny_tokenizer
-from transformers import AutoTokenizer
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from sst_mergekit.errors import DataError
 from sst_mergekit.statistics.rows import Conversation
@@ -30,6 +31,44 @@ def test_the_template_splits_prompt_and_response(tokenizer):
     sequence = tokenize(TALK, tokenizer, 64, chat_template=True)
     assert words(tokenizer, sequence) == "w20 w1 w2 <eos> w21 w3 w4 <eos>"
     assert sequence.prompt_length == 5
+
+
+HEADED = "{% for m in messages %}<s>{{ m['role'] }}\n{{ m['content'] }}TAIL{% endfor %}"
+HEADED += "{% if add_generation_prompt %}<s>assistant\n{% endif %}"
+
+
+def of_characters(marks, template, **named):
+    """A tokenizer of characters with special tokens and a chat template; nothing is lost in it."""
+    letters = {character: number for number, character in enumerate(map(chr, range(10, 127)))}
+    inner = Tokenizer(models.WordLevel(letters, unk_token="?"))
+    inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    inner.add_special_tokens(["<s>", *marks])
+    made = PreTrainedTokenizerFast(tokenizer_object=inner, **named)
+    made.chat_template = template
+    return made
+
+
+@pytest.mark.parametrize(
+    ("tail", "kept", "marks", "named"),
+    [
+        ("<|im_end|>\n", "<|im_end|>", ["<|im_end|>"], {"eos_token": "<|im_end|>"}),  # ChatML
+        ("<|eot_id|>", "<|eot_id|>", ["<|eot_id|>", "<|end|>"], {"eos_token": "<|end|>"}),  # Llama 3
+        ("<end_of_turn>\n", "<end_of_turn>", ["<end_of_turn>", "<eos>"], {"eos_token": "<eos>"}),  # Gemma
+        ("</s></s>", "</s>", ["</s>"], {"eos_token": "</s>"}),
+        (" </s>\n", " </s>", ["</s>"], {"eos_token": "</s>"}),
+        ("\n\n", "\n\n", ["</s>"], {"eos_token": "</s>"}),
+        ("[END]\n", "[END]\n", [], {}),  # a text like any other
+        ("<e><e2>", "<e>", ["<e>", "<e2>"], {}),
+        ("<e>>.", "<e>>", ["<e>", "<e>>"], {}),
+    ],
+)
+@pytest.mark.parametrize("content", ["yes", " two\nlines ", "a<|im_end|>b</s>c", "a", "assistant"])
+def test_the_response_ends_with_its_end_mark(tail, kept, marks, named, content):
+    tokenizer = of_characters(marks, HEADED.replace("TAIL", tail), **named)
+    talk = Conversation((("user", content), ("assistant", "no"), ("user", "a"), ("assistant", content)))
+    sequence = tokenize(talk, tokenizer, 999, chat_template=True)
+    response = tokenizer.convert_ids_to_tokens(sequence.ids[sequence.prompt_length :])
+    assert "".join(response) == content + kept
 
 
 def test_without_a_template_the_response_ends_with_eos(tokenizer):
