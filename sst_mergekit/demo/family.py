@@ -14,8 +14,8 @@ KINDS = ("diagonal", "ekfac", "subspace")  # statistics that they need beside th
 DATA = ("benign", "harm")  # of the utility and of the safety expert
 _COSTS = ("cost", (0.03, 0.3))
 _DENSITIES = ("density", (0.3, 0.6))
-_ADDED = (0.2, 1.2)  # strengths of a patch that is added whole
-_FILTERED = (0.3, 1.8)  # and of one that is filtered
+_ADDED = 0.7  # the first strength of a patch that is added whole
+_FILTERED = 1.0  # and of one that is filtered
 
 
 def _sst(
@@ -104,13 +104,13 @@ FAMILY = (
     Method("dare_linear", "DARE", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("dare_linear")),
     Method("breadcrumbs", "Breadcrumbs", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("breadcrumbs")),
     Method("della", "DELLA", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("della")),
-    Method("sce", "SCE", (0.1, 1.0), None, _sce, most=1.0),
-    Method("fisher", "Fisher merging", (0.1, 0.9), None, _weighed("fisher", "diagonal"), most=1.0),
-    Method("regmean", "RegMean", (0.1, 0.9), None, _weighed("regmean", "kronecker"), most=1.0),
+    Method("sce", "SCE", 0.5, None, _sce, most=1.0),
+    Method("fisher", "Fisher merging", 0.5, None, _weighed("fisher", "diagonal"), most=1.0),
+    Method("regmean", "RegMean", 0.5, None, _weighed("regmean", "kronecker"), most=1.0),
     Method(
         "safemerge",
         "SafeMERGE",
-        (0.2, 1.0),
+        0.5,
         ("threshold", (0.35, 0.8)),
         _roles("safemerge", "safety"),
         most=1.0,
@@ -118,14 +118,14 @@ FAMILY = (
     Method(
         "safe_lora",
         "Safe LoRA",
-        (0.2, 1.0),
+        0.5,
         None,
         _roles("safe_lora", "aligned", strength="threshold"),
         most=1.0,
     ),
     Method("resta", "RESTA with DARE", _ADDED, ("drop", (0.1, 0.3)), _roles("resta", "aligned")),
-    Method("mergealign", "MergeAlign", (0.2, 1.0), None, _roles("mergealign", "safety"), most=1.0),
-    Method("lox", "LoX", (0.2, 1.0), ("extrapolation", (0.5, 1.25)), _roles("lox", "aligned")),
+    Method("mergealign", "MergeAlign", 0.5, None, _roles("mergealign", "safety"), most=1.0),
+    Method("lox", "LoX", 0.5, ("extrapolation", (0.5, 1.25)), _roles("lox", "aligned")),
     Method("agl", "AlignGuard-LoRA, post hoc", _ADDED, ("penalty", (0.3, 1.0)), _agl),
     Method("knots", "KnOTS", _ADDED, _DENSITIES, _knots),
     Method("led", "LED-Merging", _ADDED, ("density", (0.1, 0.5)), _led),

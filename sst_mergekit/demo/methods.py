@@ -35,7 +35,7 @@ class Method:
         name: unique, used in file names.
         label: for people.
         control: a row that shows what knowledge is worth, not a rival.
-        strengths: lowest and highest strength tried at first: where safety rises and skill falls.
+        strength: the one tried first: where safety is usually won.
         second: the name and values of a second setting, or None.
         recipe: (experts, settings) -> mergekit configuration.
         most: the highest strength that the method takes, where strength is a share.
@@ -43,7 +43,7 @@ class Method:
 
     name: str
     label: str
-    strengths: tuple[float, float]
+    strength: float
     second: tuple[str, tuple[float, ...]] | None
     recipe: Callable[[Experts, Settings], dict[str, Any]]
     control: bool = False
@@ -127,16 +127,16 @@ def _refitted(experts: Experts, settings: Settings) -> dict[str, Any]:
 _DENSITIES = ("density", (0.5, 0.7))
 
 METHODS = (
-    Method("linear", "linear", (0.1, 0.9), None, _linear),
-    Method("task_arithmetic", "Task Arithmetic", (0.2, 1.2), None, _task_arithmetic),
-    Method("ties", "TIES", (0.2, 1.2), _DENSITIES, _sparse("ties")),
-    Method("dare_ties", "DARE-TIES", (0.2, 1.2), _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", (0.3, 1.8), None, sst_recipe(filter=DEFAULTS.filter, cost=DEFAULTS.cost)),
-    Method("sst_refit", "SST-Merge, refitted", (0.6, 1.6), ("rate", REFIT_RATES), _refitted),
+    Method("linear", "linear", 0.5, None, _linear, most=0.99),
+    Method("task_arithmetic", "Task Arithmetic", 0.7, None, _task_arithmetic),
+    Method("ties", "TIES", 0.7, _DENSITIES, _sparse("ties")),
+    Method("dare_ties", "DARE-TIES", 0.7, _DENSITIES, _sparse("dare_ties")),
+    Method("sst", "SST-Merge", 1.0, None, sst_recipe(filter=DEFAULTS.filter, cost=DEFAULTS.cost)),
+    Method("sst_refit", "SST-Merge, refitted", 1.0, ("rate", REFIT_RATES), _refitted),
     Method(
         "sst_shuffled",
         "SST, weights shuffled",
-        (0.3, 1.8),
+        1.0,
         None,
         sst_recipe(filter="shuffled", cost=DEFAULTS.cost),
         control=True,

@@ -15,7 +15,7 @@ from sst_mergekit.demo.plan import DemoSize, SeedPlan, Trial, measure, refit_pat
 from sst_mergekit.demo.pool import Pool
 from sst_mergekit.demo.results import Point, SeedResult, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
-from sst_mergekit.demo.tuning import coarse, fine
+from sst_mergekit.demo.tuning import propose
 from sst_mergekit.demo.variants import VARIANTS
 
 
@@ -83,13 +83,17 @@ def compare_methods(plans: Sequence[Plan], size: DemoSize, score: Scorer) -> lis
     unmerged = [(plan, trial) for plan in plans for trial in plan.unmerged()]
     methods = _methods(size)
     experts = score("score experts", "test", unmerged)
-    merges = [(p, p.merge(m, s)) for p in plans for m in methods for s in coarse(m, size.budget)]
-    sweep = [*((p, t) for p in plans for t in p.trainings()), *merges]  # the long jobs first
-    dev = score("sweep on the development split", "dev", sweep)
-    closer = _closer(plans, _points(sweep, dev), size)
-    dev += score("sweep again where safety is won", "dev", closer)
-    sweep += closer
-    points = _points(sweep, dev)
+    sweep: list[Job] = []
+    dev: list[Scores] = []
+    new = [(plan, trial) for plan in plans for trial in plan.trainings()]  # the long jobs first
+    while True:
+        points = _points(sweep, dev)
+        new += [(p, p.merge(m, s)) for p in plans for m in methods for s in _next(m, size, points, p)]
+        if not new:
+            break
+        dev += score(f"tune on the development split, from setting {len(dev) + 1}", "dev", new)
+        sweep += new
+        new = []
     wanted = [(plan, trial) for plan, trial in sweep if _is_wanted(trial, points[plan.seed])]
     test = score("score the fronts on the test split", "test", wanted)
     for (plan, trial), scores in zip(wanted, test, strict=True):
@@ -114,14 +118,10 @@ def _methods(size: DemoSize) -> list[Method]:
     return [method for method in EVERY + VARIANTS if method.name in size.methods]
 
 
-def _closer(plans: Sequence[Plan], points: dict[int, dict[str, list[Point]]], size: DemoSize) -> list[Job]:
-    """Return the merges of the second half of the budget."""
-    return [
-        (plan, plan.merge(method, settings))
-        for plan in plans
-        for method in _methods(size)
-        for settings in fine(method, size.budget, points[plan.seed][method.name])
-    ]
+def _next(
+    method: Method, size: DemoSize, points: dict[int, dict[str, list[Point]]], plan: Plan
+) -> list[Settings]:
+    return propose(method, size.budget, points.get(plan.seed, {}).get(method.name, []))
 
 
 def _points(jobs: Sequence[Job], scored: Sequence[Scores]) -> dict[int, dict[str, list[Point]]]:

@@ -1,52 +1,62 @@
-"""Where settings are tried: the same number for every method, half of them where safety is won.
+"""Where settings are tried: one number of settings for every method, most of them where safety is won.
 
-Safety rises steeply with strength, and hypervolume and tax depend on how finely that rise is sampled. So
-each method gets half of its budget over its whole range and the other half between the last strength below
-the target and the first above it, on the development split.
+A method with a second setting shares its budget out between that one's values. For each value the strength is
+searched from the method's usual one: doubled or halved until the safety target of the development split lies
+between two strengths, then the gap between them is halved. No strength is out of reach. What is left of the
+budget goes where safety rises most between two neighbours, so that the front is known there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from sst_mergekit.demo.methods import Method, Settings
 from sst_mergekit.demo.results import TARGET_SAFETY, Point
 
-
-def coarse(method: Method, budget: int) -> list[Settings]:
-    """Returns the first half of `budget`: strengths over the whole range, for each second setting."""
-    low, high = method.strengths
-    count = _per_value(method, budget)
-    strengths = [low + (high - low) * i / max(1, count - 1) for i in range(count)]
-    return [_settings(method, strength, value) for value in _values(method) for strength in strengths]
+CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again
 
 
-def fine(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]:
-    """Returns the second half of `budget`: strengths between those of `points`, the scored first half."""
-    count = _per_value(method, budget)
-    found: list[Settings] = []
-    for value in _values(method):
-        low, high = _bracket(method, [p for p in points if _second(method, p.settings) == value])
-        parts = count + 1 + count % 2  # never the middle, which may have been tried
-        steps = [(i + 1) / parts for i in range(count)]
-        found += [_settings(method, low + (high - low) * step, value) for step in steps]
+def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]:
+    """Return the next settings to try, one for each value of the second setting; none when the budget is spent.
+
+    Args:
+        method: whose settings.
+        budget: how many it may try in all.
+        points: what it has tried, with development scores.
+    """
+    values = _values(method)
+    found = []
+    for number, value in enumerate(values):
+        tried = {
+            p.settings["strength"]: p.dev.safety.value for p in points if _second(method, p.settings) == value
+        }
+        if len(tried) < (budget + number) // len(values):
+            found.append(_settings(method, _next(method, tried), value))
     return found
 
 
-def _bracket(method: Method, points: Sequence[Point]) -> tuple[float, float]:
-    """Returns the strengths below and above the target; around the safest where none reaches it."""
-    line = sorted(points, key=lambda p: p.settings["strength"])
-    strengths = [0.0, *(p.settings["strength"] for p in line)]
-    safe = [i for i, p in enumerate(line) if p.dev.safety.value >= TARGET_SAFETY]
+def _next(method: Method, tried: dict[str, float] | dict[float, float]) -> float:
+    """Return the next strength, from those tried and the safety that they reached."""
+    line = sorted(tried)
+    if not line:
+        return method.strength
+    safe = [strength for strength in line if tried[strength] >= TARGET_SAFETY]
+    if not safe and line[-1] < method.most:
+        return min(2 * line[-1], method.most)
+    if safe and safe[0] == line[0]:
+        return line[0] / 2
     if safe:
-        return strengths[safe[0]], strengths[safe[0] + 1]
-    safest = max(range(len(line)), key=lambda i: line[i].dev.safety.value)
-    beyond = min(2 * strengths[-1] - strengths[-2], method.most)
-    return strengths[safest], [*strengths, beyond][safest + 2]
-
-
-def _per_value(method: Method, budget: int) -> int:
-    return budget // (2 * len(_values(method)))
+        high = safe[0]
+        low = line[line.index(high) - 1]
+        if high > CLOSE * low:
+            return (low + high) / 2
+    known = [(0.0, 0.0), *((strength, tried[strength]) for strength in line)]
+    gaps = [
+        (abs(after[1] - before[1]), (before[0] + after[0]) / 2)
+        for before, after in zip(known, known[1:], strict=False)
+    ]
+    return max(gaps)[1]
 
 
 def _values(method: Method) -> Sequence[float | None]:
@@ -58,5 +68,5 @@ def _second(method: Method, settings: Settings) -> float | None:
 
 
 def _settings(method: Method, strength: float, value: float | None) -> Settings:
-    settings = {"strength": round(strength, 4)}
+    settings = {"strength": float(f"{strength:.4g}")}
     return settings if method.second is None or value is None else {**settings, method.second[0]: value}

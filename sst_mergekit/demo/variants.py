@@ -11,7 +11,7 @@ from typing import Any
 
 from sst_mergekit.demo.methods import Experts, Method, Settings, recipe_of
 
-_STRENGTHS = (0.3, 1.8)
+_STRENGTH = 1.0
 _COSTS = ("cost", (0.03, 0.3))
 _UTILITY, _SAFETY = "utility-kronecker", "safety-kronecker"
 
@@ -28,11 +28,11 @@ def _recipe(benign: str, harm: str, **shared: Any) -> Callable[[Experts, Setting
 
 
 def _costs(name: str, label: str, cost: Any) -> Method:
-    return Method(f"sst_{name}", f"SST, {label}", _STRENGTHS, None, _recipe(_UTILITY, _SAFETY, cost=cost))
+    return Method(f"sst_{name}", f"SST, {label}", _STRENGTH, None, _recipe(_UTILITY, _SAFETY, cost=cost))
 
 
 def _varied(name: str, label: str, benign: str = _UTILITY, harm: str = _SAFETY, **shared: Any) -> Method:
-    return Method(f"sst_{name}", f"SST, {label}", _STRENGTHS, _COSTS, _recipe(benign, harm, **shared))
+    return Method(f"sst_{name}", f"SST, {label}", _STRENGTH, _COSTS, _recipe(benign, harm, **shared))
 
 
 VARIANTS = (

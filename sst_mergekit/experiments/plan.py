@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.tuning import coarse
+from sst_mergekit.demo.tuning import propose
 from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.disk import hub_bytes, hub_needs, tiny_needs, unit_bytes
 from sst_mergekit.experiments.facts import task_name
@@ -150,7 +150,7 @@ def _tuned(worlds: Sequence[World]) -> list[Unit]:
     for world in worlds:
         size = world.size
         methods = [method for method in EVERY if method.name in size.methods]
-        trials = [world.merge(m, settings) for m in methods for settings in coarse(m, size.budget)]
+        trials = [world.merge(m, settings) for m in methods for settings in propose(m, size.budget, [])]
         units += [world.score(trial.candidate, "dev") for trial in [*world.trainings(), *trials]]
         units += [world.score(trial.candidate, "test") for trial in world.unmerged()]
     return units
@@ -158,7 +158,8 @@ def _tuned(worlds: Sequence[World]) -> list[Unit]:
 
 def _later(worlds: Sequence[World]) -> str:
     size, seeds = worlds[0].size, len(worlds)
-    again = len([method for method in EVERY if method.name in size.methods]) * size.budget // 2 * seeds
+    methods = [method for method in EVERY if method.name in size.methods]
+    again = sum(size.budget - len(propose(method, size.budget, [])) for method in methods) * seeds
     return f"{again} scores where safety is won, and each method's front on the test split"
 
 

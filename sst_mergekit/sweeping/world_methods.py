@@ -71,7 +71,7 @@ def _takes(method: Method) -> frozenset[str]:
 
 
 def _space(method: Method, given: tuple[Parameter, ...], grid: bool) -> tuple[Parameter, ...]:
-    low, high = method.strengths
+    low, high = method.strength / 4, min(2 * method.strength, method.most)
     steps = tuple(round(low + (high - low) * i / (COUNT - 1), 4) for i in range(COUNT)) if grid else ()
     known = [Parameter("strength", steps, low, high)]
     if method.second:
