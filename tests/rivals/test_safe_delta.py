@@ -208,6 +208,8 @@ def test_the_ends_are_the_models_bit_for_bit(world: World, models, dtype: torch.
         merged = one_tensor("safe_delta", tensors, budget=budget, unit="share", density=1.0, **own)
         assert merged.dtype == dtype
         assert torch.equal(merged, tensors[name])
+    unmeasured = one_tensor("safe_delta", tensors, role=ROLE, budget=0.0)
+    assert torch.equal(unmeasured, tensors["safety"])
 
 
 def test_a_whole_recipe_merges_with_and_without_a_base_model(world: World, tmp_path: Path) -> None:
