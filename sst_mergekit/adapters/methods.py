@@ -11,9 +11,11 @@ from torch import Tensor
 from sst_mergekit.adapters.pair import Pair, stacked
 from sst_mergekit.adapters.plan import Numbers
 from sst_mergekit.core.filtering import data_free
-from sst_mergekit.errors import RecipeError
+from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.plugin.evidence import Side, Source
 from sst_mergekit.plugin.patching import PatchFilter
+from sst_mergekit.plugin.rivals import null_space as projection
+from sst_mergekit.plugin.rivals.measured import measured_map, without
 from sst_mergekit.plugin.roles import cast, sources
 
 # terms(numbers of one weight, model -> its change of that weight) -> low-rank or dense matrices [d_out, d_in]
@@ -103,6 +105,39 @@ def _filtered(
     return [strength * layer.dense(patch.dense())]
 
 
+def null_space(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair | Tensor]:
+    """Return the utility expert's change and ``strength * D P`` of the safety expert's: low-rank both.
+
+    Raises:
+        RecipeError: roles or statistics are not named as the method needs them.
+        StatisticsError: no statistics for a changed layer, or of another shape or kind.
+    """
+    by_role = {values["role"]: model for model, values in _sorted(numbers) if "role" in values}
+    fault = projection.ROLES.fault("null_space", [v["role"] for v in numbers.own.values() if "role" in v])
+    if fault:
+        raise RecipeError(f"models: {fault}")
+    strength, energy = float(numbers.shared["strength"]), float(numbers.shared["energy"])
+    utility, safety = by_role["utility"], by_role["safety"]
+    terms: list[Pair | Tensor] = [changes[utility]] if utility in changes else []
+    patch = changes.get(safety)
+    if patch is None or strength == 0:
+        return terms
+    if energy > 0:
+        (source,) = sources([utility], {utility: numbers.own[utility].get("fisher", "")})
+        found = measured_map(numbers.name, patch.shape, str(patch.right.device), source.fisher, ("input",))
+        if found is None and numbers.shared["on_missing"] == "keep":
+            return terms
+        if found is None:
+            hint = "set 'on_missing: keep' to keep the utility expert's weights there"
+            raise without(numbers.name, source.fisher, hint)
+        try:
+            right = projection.null_space(patch.right, found.tensors["input"], energy)
+        except ValueError as error:
+            raise StatisticsError(f"{numbers.name}: {error} (statistics: {source.fisher})") from None
+        patch = Pair(patch.left, right)
+    return [*terms, patch.scaled(strength)]
+
+
 def _sorted(numbers: Numbers) -> list[tuple[ModelReference, Mapping]]:
     """Return the models in an order that is not the recipe's."""
     return sorted(numbers.own.items(), key=lambda item: str(item[0]))
@@ -114,4 +149,9 @@ def _weighted(
     return [changes[model].scaled(w) for model, w in weights.items() if w != 0 and model in changes]
 
 
-METHODS: dict[str, Terms] = {"sst": sst, "task_arithmetic": task_arithmetic, "linear": linear}
+METHODS: dict[str, Terms] = {
+    "sst": sst,
+    "task_arithmetic": task_arithmetic,
+    "linear": linear,
+    "null_space": null_space,
+}

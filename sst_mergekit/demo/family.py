@@ -10,7 +10,12 @@ from typing import Any
 
 from sst_mergekit.demo.methods import METHODS, Experts, Method, Settings, recipe_of, sst_recipe
 
-KINDS = ("diagonal", "ekfac", "subspace")  # statistics that they need beside the Kronecker factors
+KINDS = (
+    "diagonal",
+    "activation",
+    "ekfac",
+    "subspace",
+)  # statistics that they need beside the Kronecker factors
 DATA = ("benign", "harm")  # of the utility and of the safety expert
 _COSTS = ("cost", (0.03, 0.3))
 _DENSITIES = ("density", (0.3, 0.6))
@@ -69,6 +74,23 @@ def _led(experts: Experts, settings: Settings) -> dict[str, Any]:
     utility = {"weight": 1.0, "density": density, "fisher": own[0], "fisher_base": base[0]}
     safety = {"weight": settings["strength"], "density": density, "fisher": own[1], "fisher_base": base[1]}
     return recipe_of("led", experts, utility, safety, {"on_missing": "average"})
+
+
+def _safe_delta(experts: Experts, settings: Settings) -> dict[str, Any]:
+    """Strength 0 is the utility expert, 1 the safety expert: the budget is what is left."""
+    aligned = {"role": "aligned", "fisher": experts.fisher("activation")[1]}
+    shared = {
+        "budget": round(1 - settings["strength"], 4),
+        "density": settings["density"],
+        "unit": "share",
+        "on_missing": "keep",
+    }
+    return recipe_of("safe_delta", experts, {"role": "utility"}, aligned, shared)
+
+
+def _null_space(experts: Experts, settings: Settings) -> dict[str, Any]:
+    utility = {"role": "utility", "fisher": experts.fisher("activation")[0]}
+    return recipe_of("null_space", experts, utility, {"role": "safety"}, {**settings, "on_missing": "keep"})
 
 
 def _sce(experts: Experts, settings: Settings) -> dict[str, Any]:
@@ -130,5 +152,13 @@ FAMILY = (
     Method("knots", "KnOTS", _ADDED, _DENSITIES, _knots),
     Method("led", "LED-Merging", _ADDED, ("density", (0.1, 0.5)), _led),
     Method("dare_svd", "DARE on singular components", _ADDED, ("drop", (0.3, 0.5)), _dare_svd),
+    Method("safe_delta", "Safe Delta", (0.1, 0.9), ("density", (0.85, 1.0)), _safe_delta, most=1.0),
+    Method(
+        "null_space",
+        "null space of benign inputs",
+        _FILTERED,
+        ("energy", (0.9, 0.99)),
+        _null_space,
+    ),
 )
 EVERY = METHODS + FAMILY

@@ -71,6 +71,11 @@ class World:
         ]
         return self.recipe("sst", models, **parameters)
 
+    def projected(self, **parameters: Any) -> Raw:
+        """Return a null_space recipe of skill and guard."""
+        skill = self.entry("skill", role="utility", fisher=f"{self.root}/fisher-skill")
+        return self.recipe("null_space", [skill, self.entry("guard", role="safety")], **parameters)
+
     def weighted(self, method: str, weights: dict[str, Any], **parameters: Any) -> Raw:
         """Return a recipe of a method with a weight for each model."""
         return self.recipe(method, [self.entry(n, weight=w) for n, w in weights.items()], **parameters)

@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from rivals_world import MODELS, World
-from safetensors.torch import load_file
+from rivals_world import EMBEDDING, LINEAR, MODELS, NORM, World, merge, one_tensor, statistics, three
 
-import sst_mergekit
 from sst_mergekit.errors import RecipeError, SstError, StatisticsError
 from sst_mergekit.plugin.rivals import RIVALS
 from sst_mergekit.recipe.check import check_recipe
@@ -25,49 +23,8 @@ from sst_mergekit.rivals.fisher import Factors, kronecker
 from sst_mergekit.rivals.lox import top_directions
 from sst_mergekit.rivals.regmean import regmean
 from sst_mergekit.rivals.safe_lora import project
-from sst_mergekit.statistics.store import open_statistics
 
 NAMES = [method.spec.name for method in RIVALS]
-LINEAR = "model.layers.1.mlp.up_proj.weight"
-NORM = "model.norm.weight"
-EMBEDDING = "model.embed_tokens.weight"
-Tensors = dict[str, torch.Tensor]
-
-
-@pytest.fixture(scope="module")
-def models(world: World) -> dict[str, Tensors]:
-    return {name: load_file(world.root / name / "model.safetensors") for name in MODELS}
-
-
-def merge(recipe: dict, out: Path, **options) -> Tensors:
-    from mergekit.config import MergeConfiguration
-    from mergekit.merge import run_merge
-    from mergekit.options import MergeOptions
-
-    sst_mergekit.register()
-    options = MergeOptions(quiet=True, copy_tokenizer=False, **options)
-    run_merge(MergeConfiguration.model_validate(recipe), str(out), options=options)
-    return load_file(next(out.glob("*.safetensors")))
-
-
-def one_tensor(method: str, tensors: dict[str, torch.Tensor], name: str = LINEAR, **parameters):
-    """Merge {id: tensor}, the first being the base, by the method's own calling convention."""
-    from mergekit.merge_methods import registry
-    from mergekit.merge_methods.base import TensorGroup
-
-    sst_mergekit.register()
-    group = TensorGroup.from_tensors(list(tensors.values()), ids=list(tensors), base_index=0, name=name)
-    return registry.get(method)([group], parameters=parameters)[0]
-
-
-def three(models: dict[str, Tensors], name: str = LINEAR, *names: str) -> dict[str, torch.Tensor]:
-    return {model: models[model][name] for model in ("base", "utility", "safety", *names)}
-
-
-def statistics(world: World, source: str, tensor: str = LINEAR) -> Tensors:
-    store = open_statistics(world.path(source))
-    record = store.find(tensor)
-    return store.tensors(record, tuple(record.tensors))
 
 
 @pytest.mark.parametrize("method", NAMES)

@@ -8,8 +8,10 @@ from sst_mergekit.plugin.rivals import (
     led,
     lox,
     mergealign,
+    null_space,
     regmean,
     resta,
+    safe_delta,
     safe_lora,
     safemerge,
 )
@@ -26,6 +28,8 @@ RIVALS = (
     agl.agl,
     dare_svd.dare_svd,
     knots.knots,
+    safe_delta.safe_delta_method,
+    null_space.null_space_method,
 )
 # By method: the roles its models play, and the statistics that the models of some roles need ("": of all).
 ROLES = {
@@ -35,10 +39,14 @@ ROLES = {
     "mergealign": mergealign.ROLES,
     "lox": lox.ROLES,
     "agl": agl.ROLES,
+    "safe_delta": safe_delta.ROLES,
+    "null_space": null_space.ROLES,
 }
 STATISTICS = {
     "fisher": {"fisher": ""},
     "regmean": {"fisher": ""},
     "led": {"fisher": "", "fisher_base": ""},
     "agl": {"fisher": "safety"},
+    "safe_delta": safe_delta.STATISTICS,
+    "null_space": null_space.STATISTICS,
 }

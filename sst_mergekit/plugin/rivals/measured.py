@@ -59,13 +59,23 @@ def measured(tensor_name: str, tensor: Tensor, source: str, names: Sequence[str]
     Raises:
         StatisticsError: there are statistics, of another shape or kind.
     """
+    record = open_statistics(source).find(tensor_name)
+    if record is None:
+        return None
+    shape = tensor.shape[::-1] if record.transposed else tensor.shape
+    return measured_map(tensor_name, shape, str(tensor.device), source, names)
+
+
+def measured_map(
+    tensor_name: str, shape: Sequence[int], device: str, source: str, names: Sequence[str]
+) -> Measured | None:
+    """Return the named statistics of a linear map of ``shape`` (d_out, d_in), on a device; see `measured`."""
     store = open_statistics(source)
     record = store.find(tensor_name)
     if record is None:
         return None
-    shape = tensor.shape[::-1] if record.transposed else tensor.shape
     require_shape(tensor_name, shape, record.shape, record.transposed, source)
-    found = store.tensors(record, tuple(names), str(tensor.device))
+    found = store.tensors(record, tuple(names), device)
     found = {key: dense(each) if key in FACTORS else each for key, each in found.items()}
     return Measured(found, record.transposed, source)
 
