@@ -13,7 +13,16 @@ from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
-from sst_mergekit.statistics.settings import DTYPES, FACTORS, KIND_NAMES, LABELS, STORED, Form, ModelSpec, Options
+from sst_mergekit.statistics.settings import (
+    DTYPES,
+    FACTORS,
+    KIND_NAMES,
+    LABELS,
+    STORED,
+    Form,
+    ModelSpec,
+    Options,
+)
 from sst_mergekit.statistics.sizes import size_of
 from sst_mergekit.statistics.team import joined
 

@@ -46,11 +46,14 @@ def test_options_reach_the_manifest(world, tmp_path):
         "bfloat16",
         "--batch-size",
         "1",
+        "--factors",
+        "token",
     ]
     result = fisher(world, tmp_path / "out", *more, "--adapter", str(world / "adapter"))
     assert result.exit_code == 0, result.output
     manifest = open_statistics(str(tmp_path / "out")).manifest
     assert (manifest.labels, manifest.seed, manifest.dtype) == ("sampled", 7, "bfloat16")
+    assert manifest.form["factors"] == "token"
     assert manifest.data["sequences"] == 2
     assert manifest.adapter["id"] == str(world / "adapter")
 

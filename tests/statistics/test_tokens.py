@@ -42,7 +42,7 @@ def of_characters(marks, template, **named):
     letters = {character: number for number, character in enumerate(map(chr, range(10, 127)))}
     inner = Tokenizer(models.WordLevel(letters, unk_token="?"))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
-    inner.add_special_tokens(["<s>", *marks])
+    inner.add_special_tokens(marks)
     made = PreTrainedTokenizerFast(tokenizer_object=inner, **named)
     made.chat_template = template
     return made
