@@ -51,6 +51,7 @@ class Geometry:
         needs: names of the statistics it reads of each layer: ``input`` (A), ``output`` (G),
             ``diagonal``, ...
         basis: (harm, benign, kappa, damping) -> the layer's basis.
+        quadratic: (statistics of one side, patch [d_out, d_in]) -> ``<D, F D>``, undamped.
         closed: filters that it computes without a basis, by name.
         factors: the filters that are linear on each side, on a patch ``B A`` that is never formed.
     """
@@ -58,6 +59,7 @@ class Geometry:
     name: str
     needs: tuple[str, ...]
     basis: Callable[[Statistics, Statistics, float, float], Basis]
+    quadratic: Callable[[Statistics, Tensor], float]
     closed: Mapping[str, Filter] = field(default_factory=dict)
     factors: Mapping[str, Factors] = field(default_factory=dict)
 

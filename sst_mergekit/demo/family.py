@@ -152,7 +152,7 @@ FAMILY = (
     Method("knots", "KnOTS", _ADDED, _DENSITIES, _knots),
     Method("led", "LED-Merging", _ADDED, ("density", (0.1, 0.5)), _led),
     Method("dare_svd", "DARE on singular components", _ADDED, ("drop", (0.3, 0.5)), _dare_svd),
-    Method("safe_delta", "Safe Delta", (0.1, 0.9), ("density", (0.85, 1.0)), _safe_delta, most=1.0),
+    Method("safe_delta", "Safe Delta", 0.5, ("density", (0.85, 1.0)), _safe_delta, most=1.0),
     Method(
         "null_space",
         "null space of benign inputs",

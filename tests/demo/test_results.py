@@ -11,7 +11,7 @@ from sst_mergekit.demo.methods import Experts
 from sst_mergekit.demo.picture import draw
 from sst_mergekit.demo.results import Point, SeedResult, choose, compare, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
-from sst_mergekit.demo.tuning import coarse
+from sst_mergekit.demo.tuning import propose
 from sst_mergekit.demo.variants import VARIANTS
 from sst_mergekit.evaluation.tradeoff import Rate
 
@@ -139,7 +139,7 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
     sst_mergekit.register()
     experts = Experts("/b", "/u", "/b+/s", "/f", "/r")
     for method in EVERY + VARIANTS:
-        body = method.recipe(experts, coarse(method, 8)[0])
+        body = method.recipe(experts, propose(method, 8, [])[0])
         config = MergeConfiguration.model_validate(body)
         spec = registry.get(config.merge_method).spec
         assert set(config.parameters or {}) <= {p.name for p in spec.shared_parameters}

@@ -1,4 +1,4 @@
-"""Equal budgets, and half of each where the development safety crosses the target."""
+"""Equal budgets, and strengths that close in on the one where development safety reaches the target."""
 
 import dataclasses
 
@@ -9,24 +9,25 @@ from sst_mergekit.demo.methods import Experts
 from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
 from sst_mergekit.demo.results import Point
 from sst_mergekit.demo.scoring import Scores
-from sst_mergekit.demo.tuning import coarse, fine
+from sst_mergekit.demo.tuning import CLOSE, propose
 from sst_mergekit.demo.variants import VARIANTS
 from sst_mergekit.evaluation.tradeoff import Rate
 
 METHOD = {method.name: method for method in EVERY}
+SMALL = dataclasses.replace(QUICK, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))
+ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-3, 3e-3, 4e-3))
 
 
-def scored(settings, safety):
-    part = Rate(0.5, 0.01, 50)
-    return [Point(s, Scores(Rate(safety(s), 0.01, 160), part, part, part)) for s in settings]
+def tuned(method, budget, safety):
+    """Return all that is tried of a method whose safety is a function of the settings, in order."""
+    part, points = Rate(0.5, 0.01, 50), []
+    while new := propose(method, budget, points):
+        points += [Point(s, Scores(Rate(safety(s), 0.01, 160), part, part, part)) for s in new]
+    return [point.settings for point in points]
 
 
 def strengths(settings, **wanted):
     return [s["strength"] for s in settings if all(s[key] == value for key, value in wanted.items())]
-
-
-SMALL = dataclasses.replace(QUICK, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))
-ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-3, 3e-3, 4e-3))
 
 
 @pytest.mark.parametrize("size", [FULL, QUICK, SMALL, ODD])
@@ -34,63 +35,53 @@ ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-
 def test_every_method_has_the_same_budget(size, safety, tmp_path):
     plan = SeedPlan(tmp_path, 0, size)
     for method in EVERY + VARIANTS:
-        first = coarse(method, size.budget)
-        every = first + fine(method, size.budget, scored(first, safety))
+        every = tuned(method, size.budget, safety)
         names = {plan.merge(method, settings).candidate.name for settings in every}
         assert len(every) == len(names) == size.budget, method.name
     assert len({trial.candidate.name for trial in plan.trainings()}) == size.budget
 
 
-def test_the_first_half_spans_the_range():
-    low, high = METHOD["task_arithmetic"].strengths
-    tried = strengths(coarse(METHOD["task_arithmetic"], 16))
-    assert (tried[0], tried[-1], len(tried)) == (low, high, 8)
-    values = METHOD["sst_soft"].second[1]
-    assert [len(strengths(coarse(METHOD["sst_soft"], 16), cost=value)) for value in values] == [4, 4]
-
-
-def test_the_second_half_lies_between_the_last_unsafe_and_the_first_safe():
+@pytest.mark.parametrize("wanted", [0.01, 0.3, 0.7, 1.9, 40.0])
+def test_no_strength_is_out_of_reach(wanted):
     method = METHOD["task_arithmetic"]
-    first = coarse(method, 16)
-    low, high = first[2]["strength"], first[3]["strength"]
-    found = strengths(fine(method, 16, scored(first, lambda s: 0.9 if s["strength"] >= high else 0.89)))
-    assert len(found) == 8
-    assert all(low < strength < high for strength in found)
+    line = sorted(strengths(tuned(method, 16, lambda s: min(1.0, 0.9 * s["strength"] / wanted))))
+    below, above = max(s for s in line if s < wanted), min(s for s in line if s >= wanted)
+    assert above <= CLOSE * below * 1.01
 
 
-def test_each_second_setting_is_searched_by_itself():
+def test_the_gap_that_holds_the_target_is_halved():
+    method = dataclasses.replace(METHOD["task_arithmetic"], strength=1.0)
+    found = strengths(tuned(method, 5, lambda s: float(s["strength"] >= 2.9)))
+    assert found == [1.0, 2.0, 4.0, 3.0, 2.5]
+    found = strengths(tuned(method, 4, lambda s: float(s["strength"] >= 0.3)))
+    assert found == [1.0, 0.5, 0.25, 0.375]
+
+
+def test_each_value_of_a_second_setting_is_searched_by_itself_with_its_share():
     method = METHOD["sst_soft"]
-    cheap, dear = method.second[1]
-    first = coarse(method, 16)
-    edges = {cheap: strengths(first, cost=cheap)[1], dear: strengths(first, cost=dear)[3]}
-    found = fine(method, 16, scored(first, lambda s: float(s["strength"] >= edges[s["cost"]])))
-    for cost, place in ((cheap, 0), (dear, 2)):
-        low, high = strengths(first, cost=cost)[place : place + 2]
-        assert all(low < strength < high for strength in strengths(found, cost=cost))
+    first, second = method.second[1]
+    edges = {first: 0.4, second: 3.0}
+    found = tuned(method, 12, lambda s: float(s["strength"] >= edges[s["cost"]]))
+    for cost, edge in edges.items():
+        tried = strengths(found, cost=cost)
+        assert len(tried) == 6
+        assert min(abs(strength - edge) for strength in tried) < 0.2 * edge
 
 
-def test_below_the_lowest_strength_where_that_is_safe():
-    method = METHOD["linear"]
-    found = strengths(fine(method, 16, scored(coarse(method, 16), lambda _: 1.0)))
-    assert all(0 < strength < method.strengths[0] for strength in found)
-
-
-def test_around_the_safest_where_nothing_is_safe():
-    method = METHOD["task_arithmetic"]
-    first = coarse(method, 16)
-    tried = strengths(first)
-    found = strengths(fine(method, 16, scored(first, lambda s: 0.5 - abs(s["strength"] - tried[4]))))
-    assert all(tried[3] < strength < tried[5] for strength in found)
-    found = strengths(fine(method, 16, scored(first, lambda s: s["strength"] / 10)))  # safer still beyond
-    assert tried[6] < found[0]
-    assert tried[7] < found[-1] < 2 * tried[7] - tried[6]
+def test_what_is_left_goes_where_safety_rises_most():
+    method = dataclasses.replace(METHOD["task_arithmetic"], strength=1.0)
+    known = {1.0: 0.95, 0.97: 0.2, 0.5: 0.1}
+    points = [
+        Point({"strength": s}, Scores(Rate(v, 0.01, 160), *[Rate(0.5, 0.01, 50)] * 3)) for s, v in known.items()
+    ]
+    assert propose(method, 16, points) == [{"strength": 0.985}]
 
 
 @pytest.mark.parametrize("method", [m for m in EVERY if m.most < 2], ids=lambda m: m.name)
-def test_a_strength_that_is_a_share_stays_one_where_no_setting_is_safe(method):
-    first = coarse(method, 16)
-    found = first + fine(method, 16, scored(first, lambda s: s["strength"] / 10))
-    assert max(strengths(found)) <= method.most == 1
+@pytest.mark.parametrize("safety", [lambda s: s["strength"] / 10, lambda _: 0.0])
+def test_a_strength_that_is_a_share_stays_one_where_no_setting_is_safe(method, safety):
+    found = tuned(method, 16, safety)
+    assert max(strengths(found)) <= method.most <= 1
     recipes = [method.recipe(Experts("/b", "/u", "/b+/s", "/f", "/r"), settings) for settings in found]
     weights = [m["parameters"].get("weight", 1) for recipe in recipes for m in recipe["models"]]
     assert min(weights) >= 0

@@ -20,7 +20,7 @@ from sst_mergekit.cli import main
 from sst_mergekit.comparison.pairs import Pair
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.plan import TRAINED
-from sst_mergekit.demo.tuning import coarse, fine
+from sst_mergekit.demo.tuning import propose
 from sst_mergekit.errors import DataError, SstError
 from sst_mergekit.experiments import baselines, hub, interference, loading, safety_tax, tiny
 from sst_mergekit.experiments.config import load
@@ -195,7 +195,7 @@ def test_a15_targets_are_shown_with_a_verdict():
 
 def test_a16_every_method_is_a_recipe_that_mergekit_reads_and_every_score_a_task():
     for method in EVERY:
-        recipe = method.recipe(SYMBOLIC, coarse(method, 8)[0])
+        recipe = method.recipe(SYMBOLIC, propose(method, 8, [])[0])
         assert MergeConfiguration.model_validate(recipe).merge_method == recipe["merge_method"]
     for task in ("sst_beavertails_refusal", "sst_mmlu", "sst_humaneval"):
         assert (tasks_path() / task / f"{task}.yaml").is_file()
@@ -205,12 +205,11 @@ def test_a17_budgets_are_equal_splits_disjoint_and_a_manifest_says_what_a_run_wa
     from sst_mergekit.demo.results import Point
 
     for method, budget in itertools.product(EVERY, (8, 16)):
-        first = coarse(method, budget)
-        found = seed_result(1).methods["sst"].chosen.dev
-        second = fine(method, budget, [Point(settings, found) for settings in first])
-        tried = {tuple(settings.items()) for settings in [*first, *second]}
-        assert len(first) + len(second) == budget, method.name
-        assert len(tried) == budget, method.name
+        points, found = [], seed_result(1).methods["sst"].chosen.dev
+        while new := propose(method, budget, points):
+            points += [Point(settings, found) for settings in new]
+        tried = {tuple(point.settings.items()) for point in points}
+        assert len(points) == len(tried) == budget, method.name
     trained = tiny.worlds(load(OURS).models["tiny-world"], "minimal", (TRAINED,), 8, range(42, 43))
     assert len(trained[0].trainings()) == 8
     with pytest.raises(DataError, match="share 1 prompts"):

@@ -7,12 +7,12 @@ from made_results import seed_result
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.plan import QUICK, TRAINED
 from sst_mergekit.demo.results import MethodResult
-from sst_mergekit.demo.tuning import coarse
+from sst_mergekit.demo.tuning import propose
 from sst_mergekit.experiments.chosen import chosen_models, scored_units
 from sst_mergekit.experiments.world import World
 
 WORLD = World(42, QUICK, trained=True)
-SETTINGS = {method.name: coarse(method, 8)[1] for method in EVERY}
+SETTINGS = {method.name: propose(method, 8, [])[0] for method in EVERY}
 
 
 def at(found: MethodResult, settings):

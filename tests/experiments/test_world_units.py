@@ -6,7 +6,7 @@ import pytest
 
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.plan import QUICK, TRAINED
-from sst_mergekit.demo.tuning import coarse
+from sst_mergekit.demo.tuning import propose
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments import making, scoring, tiny
 from sst_mergekit.experiments.config import load
@@ -20,7 +20,7 @@ WORLD = World(42, QUICK)
 
 def merge(name, world=WORLD, **settings):
     method = METHODS[name]
-    return world.merge(method, {**coarse(method, 8)[0], **settings}).candidate
+    return world.merge(method, {**propose(method, 8, [])[0], **settings}).candidate
 
 
 def test_a_merge_needs_what_its_recipe_names():

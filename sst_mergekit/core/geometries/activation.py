@@ -47,10 +47,17 @@ def one_sided_factors(
     return left, one_sided(right, harm, benign, kappa, settings)
 
 
+def quadratic(side: Statistics, patch: Tensor) -> float:
+    """Return ``<D, D A>``."""
+    patch = patch.to(torch.float64)
+    return float((patch * multiply(side["input"].to(torch.float64), patch.T).T).sum())
+
+
 ACTIVATION = Geometry(
     "activation",
     ("input",),
     basis,
+    quadratic,
     {"separable": one_sided, "soft": one_sided},
     {"separable": one_sided_factors, "soft": one_sided_factors},
 )

@@ -69,4 +69,11 @@ def elementwise(
     return kept
 
 
-DIAGONAL = Geometry("diagonal", ("diagonal",), basis, {"separable": elementwise, "soft": elementwise})
+def quadratic(side: Statistics, patch: Tensor) -> float:
+    """Return ``sum F D²``."""
+    return float((side["diagonal"].to(torch.float64) * patch.to(torch.float64).square()).sum())
+
+
+DIAGONAL = Geometry(
+    "diagonal", ("diagonal",), basis, quadratic, {"separable": elementwise, "soft": elementwise}
+)

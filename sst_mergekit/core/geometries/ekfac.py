@@ -63,4 +63,11 @@ def _corrected(side: Statistics, p: Tensor, u: Tensor, damping: float) -> Tensor
     return (damped - torch.outer(rows, columns)).clamp(min=0) + measured
 
 
-EKFAC = Geometry("ekfac", ("input", "output", "corrected", "left", "right"), basis)
+def quadratic(side: Statistics, patch: Tensor) -> float:
+    """Return ``sum S C²``, C the patch in the basis."""
+    p, u = side["left"].to(torch.float64), side["right"].to(torch.float64)
+    coordinates = torch.linalg.solve(u, torch.linalg.solve(p, patch.to(torch.float64)).T).T
+    return float((side["corrected"].to(torch.float64) * coordinates.square()).sum())
+
+
+EKFAC = Geometry("ekfac", ("input", "output", "corrected", "left", "right"), basis, quadratic)

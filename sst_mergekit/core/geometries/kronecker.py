@@ -84,6 +84,18 @@ def _side(
     return shrink(harm[name], benign[name], x, cost, settings.damping)
 
 
+def quadratic(side: Statistics, patch: Tensor) -> float:
+    """Return ``<D, G D A>``."""
+    left, right = (side[name].to(torch.float64) for name in ("output", "input"))
+    patch = patch.to(torch.float64)
+    return float((multiply(left, patch) * multiply(right, patch.T).T).sum())
+
+
 KRONECKER = Geometry(
-    "kronecker", ("input", "output"), basis, {"separable": separable}, {"separable": separable_factors}
+    "kronecker",
+    ("input", "output"),
+    basis,
+    quadratic,
+    {"separable": separable},
+    {"separable": separable_factors},
 )

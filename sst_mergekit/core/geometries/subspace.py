@@ -108,4 +108,12 @@ def _axes(harm: Statistics, benign: Statistics) -> tuple[Tensor, Tensor]:
     return harm["left"].to(torch.float64), harm["right"].to(torch.float64)
 
 
-SUBSPACE = Geometry("subspace", ("left", "right", "scores"), basis, {"separable": soft, "soft": soft})
+def quadratic(side: Statistics, patch: Tensor) -> float:
+    """Return ``|Z vec(UᵀDV)|²``."""
+    left, right, scores = (side[name].to(torch.float64) for name in ("left", "right", "scores"))
+    return float((scores @ (left.T @ patch.to(torch.float64) @ right).flatten()).square().sum())
+
+
+SUBSPACE = Geometry(
+    "subspace", ("left", "right", "scores"), basis, quadratic, {"separable": soft, "soft": soft}
+)
