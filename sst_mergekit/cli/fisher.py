@@ -11,6 +11,7 @@ import click
 from sst_mergekit.cli import output
 from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
+from sst_mergekit.errors import SstError
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import (
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 positive = click.IntRange(min=1)
 FORMS = "kronecker, ekfac: marginals of sequences' or tokens' gradients, or K-FAC's factors."
+DATA = "A .jsonl, .json, .csv or .parquet file, or a Hub data set id; once or more often.  [required]"
+WEIGHT = "Share of each --data among --samples; too few rows are taken again.  [default: rows count alike]"
+RESPOND = "Let the model answer prompts that have no response, in at most so many tokens."
 TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32.  [default: measured]"
 
 
 @click.command("fisher", cls=output.Command)
 @click.option("--model", required=True, help="Hub id (id@revision) or path of a causal language model.")
 @click.option("--adapter", help="Hub id or path of a LoRA adapter on it; its base layers are measured.")
-@click.option("--data", help="A .jsonl, .json, .csv or .parquet file, or a Hub data set id.  [required]")
+@click.option("--data", multiple=True, help=DATA)
+@click.option("--weight", type=Finite(min=0, min_open=True), multiple=True, help=WEIGHT)
+@click.option("--respond", type=positive, metavar="TOKENS", help=RESPOND)
 @click.option("--kind", type=click.Choice(KIND_NAMES), default=Options.kind, show_default=True)
 @click.option("--factors", type=click.Choice(FACTORS), default=Form.factors, show_default=True, help=FORMS)
 @click.option("--centred", is_flag=True, help="diagonal: the gradients' variance, not their second moment.")
@@ -73,7 +79,9 @@ TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32
 def command(
     model: str,
     adapter: str | None,
-    data: str | None,
+    data: tuple[str, ...],
+    weight: tuple[float, ...],
+    respond: int | None,
     kind: str,
     factors: str,
     centred: bool,
@@ -123,15 +131,23 @@ def command(
     form = Form(factors, centred, gradient, factor_rank=factor_rank)
     bound = size_of(max_memory) if max_memory else None
     spec = ModelSpec(model, adapter, dtype, device, trust_remote_code)
-    source = Source(data, split, config, prompt_field, response_field, messages_field) if data else None
+    if weight and len(weight) != len(data):
+        raise SstError(f"--weight: {len(weight)} for {len(data)} --data; give each one or none")
+    fields = split, config, prompt_field, response_field, messages_field
+    sources = [
+        Source(each, *fields, share) for each, share in zip(data, weight or [None] * len(data), strict=True)
+    ]
     options = Options(kind, form, labels, batch_size, seed, device, max_memory=bound)
     shared = {"samples": samples, "max_length": max_length, "chat_template": chat_template}
     shared |= {"store_dtype": store_dtype}
     if only_plan:
-        _plan(spec, source, options, tflops, patch_rank=patch_rank, **shared)
+        if respond:
+            raise SstError("--plan cannot know how long answers are; leave --respond out, or --data too")
+        _plan(spec, sources or None, options, tflops, patch_rank=patch_rank, **shared)
     else:
         axes = _axes(kind, basis, damping, patch, patch_rank)
-        _measure(spec, _given(source, "data"), _given(out, "out"), options, axes=axes, force=force, **shared)
+        given = _given(sources or None, "data"), _given(out, "out")
+        _measure(spec, *given, options, axes=axes, force=force, respond=respond, **shared)
 
 
 def _given(value: T | None, name: str) -> T:
@@ -142,23 +158,27 @@ def _given(value: T | None, name: str) -> T:
 
 
 def _plan(
-    spec: ModelSpec, source: Source | None, options: Options, tflops: tuple[float, float] | None, **more: Any
+    spec: ModelSpec,
+    sources: list[Source] | None,
+    options: Options,
+    tflops: tuple[float, float] | None,
+    **more: Any,
 ) -> None:
     from sst_mergekit.statistics.planning import plan
     from sst_mergekit.statistics.speed import Speed
 
     speed = Speed(1e12 * tflops[0], 1e12 * tflops[1]) if tflops else None
-    found = plan(spec, source, options, speed=speed, **more)
+    found = plan(spec, sources, options, speed=speed, **more)
     output.result(found.facts(), found.text())
 
 
-def _measure(spec: ModelSpec, source: Source, out: Path, options: Options, **more: Any) -> None:
+def _measure(spec: ModelSpec, sources: list[Source], out: Path, options: Options, **more: Any) -> None:
     from sst_mergekit.statistics.estimate import estimate
 
     with joined(spec.device) as team:
         progress = team.first and output.progress()
         options = dataclasses.replace(options, team=team, progress=progress)
-        manifest = estimate(spec, source, out, options, **more)
+        manifest = estimate(spec, sources, out, options, **more)
     if team.first:
         _say(out, options.kind, manifest)
 

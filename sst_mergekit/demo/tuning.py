@@ -8,7 +8,6 @@ budget goes where safety rises most between two neighbours, so that the front is
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from sst_mergekit.demo.methods import Method, Settings
@@ -18,7 +17,7 @@ CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again
 
 
 def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]:
-    """Return the next settings to try, one for each value of the second setting; none when the budget is spent.
+    """Return the next settings to try, one for each value of a second one; none when the budget is spent.
 
     Args:
         method: whose settings.

@@ -1,9 +1,9 @@
-"""What statistics foretell of a patch beside what it does: the price ``½ δᵀ F δ`` and the divergence measured.
+"""What statistics foretell of a patch, beside what it does: the price ``½ δᵀ F δ`` and the divergence.
 
-A Fisher matrix is the curvature of the Kullback-Leibler divergence from the model it was measured at, so a good
-statistic orders patches as the divergence does. Nothing is tuned for that, and no merge is scored. Patches of
-many kinds are tried, so that neither size nor one filter's own view decides: the whole patch and its single
-layers, random ones of the same norms, and filtered ones with their shuffled controls.
+A Fisher matrix is the curvature of the Kullback-Leibler divergence from the model it was measured at, so a
+good statistic orders patches as the divergence does. Nothing is tuned for that, and no merge is scored.
+Patches of many kinds are tried, so that neither size nor one filter's own view decides: the whole patch and
+its single layers, random ones of the same norms, and filtered ones with their shuffled controls.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from importlib.metadata import version
@@ -21,8 +22,9 @@ from sst_mergekit.statistics.kinds.kind import Form
 from sst_mergekit.statistics.loading import ModelSpec, load_model, require_device, split_revision
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.memory import shard
-from sst_mergekit.statistics.rows import Source, content_hash, prompt_hashes
-from sst_mergekit.statistics.sequences import Read, read_sequences
+from sst_mergekit.statistics.responding import respond as respond_to
+from sst_mergekit.statistics.rows import Conversation, Source, content_hash, prompt_hashes
+from sst_mergekit.statistics.sequences import Answer, Read, read_sequences
 from sst_mergekit.statistics.writer import Nowhere, StatisticsWriter
 
 NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
@@ -30,7 +32,7 @@ NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
 
 def estimate(
     spec: ModelSpec,
-    source: Source,
+    source: Source | Sequence[Source],
     out: Path,
     options: Options | None = None,
     samples: int | None = None,
@@ -39,6 +41,7 @@ def estimate(
     axes: AxesSource | None = None,
     force: bool = False,
     store_dtype: str = "float32",
+    respond: int | None = None,
 ) -> Manifest:
     """Measure statistics, write them to ``out`` and return their manifest.
 
@@ -46,7 +49,7 @@ def estimate(
 
     Args:
         spec: the model, and perhaps an adapter on it.
-        source: prompts and responses.
+        source: prompts and responses, in one place or several.
         out: a directory that does not exist yet, unless ``force``.
         options: kind, labels, batch size, seed, device; None for the defaults.
         samples: how many conversations, chosen by the seed; None for all.
@@ -55,6 +58,7 @@ def estimate(
         axes: where kinds ``ekfac`` and ``subspace`` take their coordinates from.
         force: replace ``out``.
         store_dtype: of what is written; sums are float32.
+        respond: the model answers prompts that have no response, in so many tokens at most.
 
     Raises:
         DataError: the data cannot be read.
@@ -65,14 +69,29 @@ def estimate(
     with _place(out, force, options.team.first) as temporary:
         options = _with_axes(options, axes)
         require_device(spec.device)
-        read = read_sequences(spec, source, samples, options.seed, max_length, chat_template)
+        sources = [source] if isinstance(source, Source) else list(source)
+        model = load_model(spec) if respond else None
+        answer = _answering(model, options, respond) if respond else None
+        read = read_sequences(spec, sources, samples, options.seed, max_length, chat_template, answer)
         dtype, most = getattr(torch, store_dtype), shard(options.max_memory)
         writer = StatisticsWriter(temporary, dtype, most) if temporary else None
-        collected = collect(load_model(spec), read.sequences, options, writer or Nowhere())
-        about = _about(spec, source, read, options, collected, max_length)
+        collected = collect(model or load_model(spec), read.sequences, options, writer or Nowhere())
+        about = _about(spec, sources, read, options, collected, max_length)
+        about["data"]["respond"] = respond
         about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None, store_dtype)
         manifest = writer.finish(collected, about) if writer else None
     return options.team.told(manifest)
+
+
+def _answering(model: Any, options: Options, tokens: int) -> Answer:
+    """Return what lets the model answer prompts; of several processes the first does it for all."""
+
+    def answer(tokenizer: Any, conversations: list[Conversation]) -> list[Conversation]:
+        first, size = options.team.first, options.batch_size
+        done = respond_to(model, tokenizer, conversations, tokens, size, options.progress) if first else None
+        return options.team.told(done)
+
+    return answer
 
 
 def _place(out: Path, force: bool, writes: bool) -> AbstractContextManager[Path | None]:
@@ -121,7 +140,7 @@ def _form(form: Form, axes: AxesSource | None, store_dtype: str) -> dict[str, An
 
 def _about(
     spec: ModelSpec,
-    source: Source,
+    sources: Sequence[Source],
     read: Read,
     options: Options,
     collected: Collected,
@@ -132,7 +151,9 @@ def _about(
         "model": identity(*split_revision(spec.model)),
         "adapter": identity(*split_revision(spec.adapter)) if spec.adapter else None,
         "data": {
-            **asdict(source),
+            **asdict(sources[0]),
+            "location": " + ".join(each.location for each in sources),
+            "weight": [each.weight for each in sources],
             "sha256": content_hash(read.conversations),
             "prompts": prompt_hashes(read.conversations),
             "max_length": max_length,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence as Sequence_
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,7 @@ class Plan:
 
 def plan(
     spec: ModelSpec,
-    source: Source | None,
+    source: Source | Sequence_[Source] | None,
     options: Options,
     samples: int = 512,
     max_length: int = 1024,

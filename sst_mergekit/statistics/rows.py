@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sst_mergekit.errors import DataError, is_of_the_machine
 from sst_mergekit.files import expanded
@@ -26,6 +26,7 @@ class Source:
         split, config: of a Hub data set.
         prompt_field, response_field: names of the two text fields.
         messages_field: name of a field of chat messages; used where a row has it.
+        weight: its share among several sources; None: all rows of all sources count alike.
     """
 
     location: str
@@ -34,32 +35,73 @@ class Source:
     prompt_field: str = "prompt"
     response_field: str = "response"
     messages_field: str = "messages"
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
 class Conversation:
-    """Chat messages whose last one is the response that is measured."""
+    """Chat messages whose last one is the response that is measured, unless it is still to be given."""
 
     messages: tuple[tuple[str, str], ...]  # (role, content)
+
+    @property
+    def answered(self) -> bool:
+        """Return whether the last message is a response."""
+        return self.messages[-1][0] == "assistant"
 
     def as_dicts(self) -> list[dict[str, str]]:
         """Return the messages as chat templates want them."""
         return [{"role": role, "content": content} for role, content in self.messages]
 
 
-def read_conversations(source: Source, samples: int | None, seed: int) -> list[Conversation]:
+def read_conversations(
+    source: Source | Iterable[Source], samples: int | None, seed: int, unanswered: bool = False
+) -> list[Conversation]:
     """Return ``samples`` conversations (all of them if None), chosen by ``seed``, in file order.
 
+    Args:
+        source: one, or several. With weights each has its share of the samples, and one of too few rows has
+            them taken again; without, the samples are chosen from the rows of all.
+        samples: how many.
+        seed: chooses them.
+        unanswered: take rows without a response too.
+
     Raises:
-        DataError: the file, a field or the data set is missing, or no row is usable.
+        DataError: the file, a field or the data set is missing, no row is usable, or weights are not given
+            for every source.
     """
+    sources = [source] if isinstance(source, Source) else list(source)
+    found = [(each, index, row) for each in sources for index, row in enumerate(_rows_of(each))]
+    random_ = random.Random(seed)  # noqa: S311  (not for secrecy)
+    weights = [each.weight for each in sources if each.weight is not None]
+    if len(weights) not in (0, len(sources)):
+        raise DataError(f"{len(weights)} weights for {len(sources)} data sets; give each one or none")
+    if weights and len(sources) > 1:
+        total = len(found) if samples is None else samples
+        shares = [round(total * weight / sum(weights)) for weight in weights]
+        parts = [[one for one in found if one[0] is each] for each in sources]
+        chosen = [
+            one for part, share in zip(parts, shares, strict=True) for one in _drawn(part, share, random_)
+        ]
+    else:
+        chosen = found if samples is None else _drawn(found, min(samples, len(found)), random_)
+    return [_conversation(*one, unanswered) for one in chosen]
+
+
+Item = TypeVar("Item")
+
+
+def _drawn(items: list[Item], count: int, random_: random.Random) -> list[Item]:
+    """Return `count` of the items in their order; all of them again and again where there are too few."""
+    again, rest = divmod(count, len(items))
+    return items * again + [items[i] for i in sorted(random_.sample(range(len(items)), rest))]
+
+
+def _rows_of(source: Source) -> list[dict[str, Any]]:
     rows = list(_rows(source))
     if not rows:
         raise DataError(f"{source.location}: holds no rows")
-    chosen = range(len(rows))
-    if samples is not None and samples < len(rows):
-        chosen = sorted(random.Random(seed).sample(chosen, samples))  # noqa: S311  (not for secrecy)
-    return [_conversation(source, index, rows[index]) for index in chosen]
+    return rows
 
 
 def content_hash(conversations: Iterable[Conversation]) -> str:
@@ -145,10 +187,18 @@ def _text(path: Path) -> str:
         raise DataError(f"{path}:{line}: not UTF-8 ({error.reason}); save the file as UTF-8") from None
 
 
-def _conversation(source: Source, index: int, row: dict[str, Any]) -> Conversation:
+def _conversation(source: Source, index: int, row: dict[str, Any], unanswered: bool) -> Conversation:
     where = f"{source.location}: row {index + 1}"
     if row.get(source.messages_field):
-        return _writable(where, _from_messages(where, row[source.messages_field]))
+        return _writable(where, _from_messages(where, row[source.messages_field], unanswered))
+    asked = ("user", row.get(source.prompt_field))
+    if (
+        unanswered
+        and row.get(source.response_field) is None
+        and isinstance(asked[1], str)
+        and asked[1].strip()
+    ):
+        return _writable(where, Conversation((asked,)))  # type: ignore[arg-type]
     for name, flag in ((source.prompt_field, "--prompt-field"), (source.response_field, "--response-field")):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise DataError(
@@ -171,11 +221,13 @@ def _writable(where: str, conversation: Conversation) -> Conversation:
     return conversation
 
 
-def _from_messages(where: str, messages: Any) -> Conversation:
+def _from_messages(where: str, messages: Any, unanswered: bool) -> Conversation:
     try:
         pairs = tuple((str(message["role"]), str(message["content"])) for message in messages)
     except (TypeError, KeyError):
         raise DataError(f"{where}: messages must be a list of {{role, content}}") from None
+    if unanswered and pairs and pairs[-1][0] == "user" and pairs[-1][1].strip():
+        return Conversation(pairs)
     if len(pairs) < 2 or pairs[-1][0] != "assistant" or not pairs[-1][1].strip():
         raise DataError(f"{where}: the last message must be a non-empty one of role 'assistant'")
     return Conversation(pairs)
