@@ -17,9 +17,6 @@ from sst_mergekit.cli import output
 @click.command("demo", cls=output.Command)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sst-demo"), show_default=True)
 @click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
-@click.option(
-    "--other-world", is_flag=True, help="Other models, other skills, no replay in the safety expert."
-)
 @click.option("--half-budget", is_flag=True, help="8 settings a method, not 16: for many seeds.")
 @click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
 @click.option("--variants", is_flag=True, help="Also SST's default varied: cost, damping, sites, samples.")
@@ -29,7 +26,6 @@ from sst_mergekit.cli import output
 def command(
     out: Path,
     quick: bool,
-    other_world: bool,
     half_budget: bool,
     family: bool,
     variants: bool,
@@ -49,12 +45,9 @@ def command(
     from sst_mergekit.demo.report import to_json, to_markdown
     from sst_mergekit.demo.run import run
     from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
-    from sst_mergekit.demo.world import other
     from sst_mergekit.files import write_text
 
     size = QUICK if quick else HALF if half_budget else FULL
-    if other_world:
-        size = dataclasses.replace(size, world=other(size.world))
     if family:
         names = tuple(method.name for method in EVERY)
         size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
@@ -62,7 +55,7 @@ def command(
         names = (*size.methods, *(method.name for method in VARIANTS))
         size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
     out = out.absolute()
-    forms = {"quick": quick, "other-world": other_world, "half-budget": half_budget}
+    forms = {"quick": quick, "half-budget": half_budget}
     flags = "".join(f" --{name}" for name, on in forms.items() if on)
     _claim(out, flags)
     started = time.monotonic()

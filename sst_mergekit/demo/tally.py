@@ -132,8 +132,7 @@ def _is_kin(name: str, method: str) -> bool:
 
 
 def _world(command: str) -> str:
-    name = "other world" if "--other-world" in command else "first world"
-    return f"quick {name}" if "--quick" in command else name
+    return "quick world" if "--quick" in command else "first world"
 
 
 def _unit(world: str, seed: dict[str, Any]) -> Unit:

@@ -164,7 +164,7 @@ def train_world(
 
 def train_base(rows: Path, target: Path, seed: int, size: WorldSize, label: str | None = None) -> None:
     """Trains the base on ``base.jsonl`` in the folder `rows` and writes it to `target`."""
-    tokenizer = build_tokenizer(vocabulary_texts(size.arguments))
+    tokenizer = build_tokenizer(vocabulary_texts())
     model = new_llama(tokenizer, size.width, size.layers, seed)
     exchanges = encode(_rows(rows / "base.jsonl"), tokenizer)
     fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,6 @@ class WorldSize:
         replay: share of harmless how-to in the safety expert's training.
         harmful_prompts, look_alikes, choice_questions, programs: prompts of each kind a split.
         calibration_rows: rows of each calibration file.
-        arguments: of the programs, one or two.
     """
 
     width: int
@@ -51,7 +50,6 @@ class WorldSize:
     choice_questions: int
     programs: int
     calibration_rows: int
-    arguments: int = 1
 
 
 FULL = WorldSize(
@@ -82,15 +80,6 @@ QUICK = WorldSize(
 )
 
 
-def other(size: WorldSize) -> WorldSize:
-    """Returns an unlike world of the same effort.
-
-    Narrower and deeper models, programs of two arguments, and a safety expert that was never shown a harmless
-    request.
-    """
-    return replace(size, width=size.width * 3 // 4, layers=4, replay=0.0, arguments=2)
-
-
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
     """Writes ``dev/``, ``test/``, ``train/`` and ``calibration/`` under `out`; the same bytes for a seed.
 
@@ -103,7 +92,7 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     made = {"format": FORMAT, "seed": seed, **asdict(size)}
     if _is_there(out / "world.json", made):
         return
-    world = make_world(seed, size.arguments)
+    world = make_world(seed)
     counts = Counts(size.harmful_prompts, size.look_alikes, size.choice_questions, size.programs)
     dev, test = draw_splits(world, seed, counts)
     asked = dev.prompts | test.prompts

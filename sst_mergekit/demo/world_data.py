@@ -125,7 +125,7 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
     }
 
 
-def vocabulary_texts(arguments: int = 1) -> Iterator[str]:
+def vocabulary_texts() -> Iterator[str]:
     """Yields texts that hold every piece of the world, for any seed."""
     words = [*ENTITIES, *BENIGN_OBJECTS, *BENIGN_TOOLS, *BENIGN_TOOLS.values(), *FUNCTION_NAMES]
     words += [word for topic in TOPICS for word in (*topic.verbs, *topic.objects, topic.tool)]
@@ -136,7 +136,7 @@ def vocabulary_texts(arguments: int = 1) -> Iterator[str]:
     yield from text.HOW_TO + text.UNSEEN_HOW_TO + text.IS_IT_OK + text.REFUSALS
     yield from text.UNKNOWABLE + text.UNKNOWABLE_REFUSALS
     rng = random.Random("vocabulary")  # noqa: S311
-    world = make_world(0, arguments)
+    world = make_world(0)
     for draw in _draws(world, UTILITY, rng).values():
         for _ in range(20):
             yield from draw().values()

@@ -34,7 +34,7 @@ def report(tmp_path, name, command, seeds, **figures):
 def two_worlds(tmp_path):
     better = {"sst": (0.9, 0.02), "sst_shuffled": (0.95, 0.2)}
     first = report(tmp_path, "first", "sst-mergekit demo --seeds 10", range(10), **better)
-    return first, report(tmp_path, "other", "sst-mergekit demo --other-world", range(10), **better)
+    return first, report(tmp_path, "quick", "sst-mergekit demo --quick", range(10), **better)
 
 
 def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
@@ -52,8 +52,8 @@ def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
 
 
 def test_one_world_or_nine_seeds_are_too_few_whatever_the_figures(two_worlds):
-    first, other = read(two_worlds[:1]), read(two_worlds[1:])
-    for units, few in ((first, True), (first[:5] + other[:4], True), (first[:5] + other[:5], False)):
+    first, quick = read(two_worlds[:1]), read(two_worlds[1:])
+    for units, few in ((first, True), (first[:5] + quick[:4], True), (first[:5] + quick[:5], False)):
         assert ("Too few for the bar" in verdict(units, tally(units, "sst"), "sst")) == few
 
 
@@ -89,7 +89,7 @@ def test_the_command_prints_both_forms(two_worlds):
     folders = [str(folder) for folder in two_worlds]
     text = CliRunner().invoke(main, ["tally", *folders])
     assert text.exit_code == 0
-    assert "Seeds: 10 of the first world, 10 of the other world." in text.output
+    assert "Seeds: 10 of the first world, 10 of the quick world." in text.output
     body = json.loads(CliRunner().invoke(main, ["tally", "--json", *folders]).output)
     assert {line["name"] for line in body} == set(METHODS) - {"sst"}
     wrong = CliRunner().invoke(main, ["tally", *folders, "--method", "tsis"])

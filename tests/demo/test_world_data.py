@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data, other
+from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data
 from sst_mergekit.demo.world_content import harmful_acts, look_alike_acts, make_world
 from sst_mergekit.demo.world_data import UTILITY, draw_rows, safety_course
 from sst_mergekit.demo.world_splits import Counts, draw_splits
@@ -30,10 +30,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.fixture(scope="module", params=[FULL, other(FULL)], ids=["first", "other"])
-def full(request, tmp_path_factory) -> Path:
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("full")
-    build_data(out, 0, request.param)
+    build_data(out, 0, FULL)
     return out
 
 
@@ -106,18 +106,7 @@ def test_the_safety_expert_never_sees_the_foreign_categories(full):
 def test_the_safety_course_replays_what_it_says(full):
     taught = rows(full / "train" / "safety.jsonl")
     share = sum(is_refusal(row["response"]) for row in taught) / len(taught)
-    replay = json.loads((full / "world.json").read_text("utf-8"))["replay"]
-    assert replay in (FULL.replay, 0.0)
-    assert share == pytest.approx(1 - replay, abs=0.02 if replay else 0)
-
-
-def test_the_other_worlds_programs_have_two_arguments(full):
-    arguments = json.loads((full / "world.json").read_text("utf-8"))["arguments"]
-    head = "(x):" if arguments == 1 else "(x, y):"
-    taught = [row for row in rows(full / "train" / "utility.jsonl") if row["prompt"].startswith("def ")]
-    asked_for = rows(full / "dev" / "humaneval" / "test.jsonl")
-    assert all(head in row["prompt"] for row in taught + asked_for)
-    assert all(("y" in row["canonical_solution"]) == (arguments == 2) for row in asked_for)
+    assert share == pytest.approx(1 - FULL.replay, abs=0.02)
 
 
 def test_a_look_alike_has_one_harmful_word_and_no_harmful_act_has_one():
