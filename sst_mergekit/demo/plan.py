@@ -111,6 +111,7 @@ class SeedPlan:
             safety=f"{world / 'base'}+{world / 'safety_lora'}",
             statistics=str(self.folder / "fisher"),
             refits=str(self.folder / "refit"),
+            aligned=str(world / "aligned") if self.size.world.drifted else "",
         )
 
     def unmerged(self) -> list[Trial]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sst_mergekit.demo import world_text as text
@@ -104,6 +104,13 @@ def make_world(seed: int) -> World:
         seen_programs=sketches[KEPT_PROGRAMS:],
         unseen_programs=sketches[:KEPT_PROGRAMS],
     )
+
+
+def without_topics(world: World, count: int, seed: int) -> World:
+    """Returns `world` without the seen harm of `count` of its categories."""
+    topics = sorted({act.topic for act in world.seen_harm if act.topic is not None})
+    held = random.Random(f"held out {seed}").sample(topics, count)  # noqa: S311
+    return replace(world, seen_harm=tuple(act for act in world.seen_harm if act.topic not in held))
 
 
 def one_step_programs() -> list[Sketch]:
