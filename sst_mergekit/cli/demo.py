@@ -17,22 +17,33 @@ from sst_mergekit.cli import output
 @click.command("demo", cls=output.Command)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("sst-demo"), show_default=True)
 @click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
-@click.option(
-    "--other-world", is_flag=True, help="Other models, other skills, no replay in the safety expert."
-)
+@click.option("--drift", is_flag=True, help="Restore an aligned model that its fine-tuning made unsafe.")
 @click.option("--half-budget", is_flag=True, help="8 settings a method, not 16: for many seeds.")
 @click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
 @click.option("--variants", is_flag=True, help="Also SST's default varied: cost, damping, sites, samples.")
+@click.option(
+    "--calibration-rows",
+    type=click.IntRange(min=2),
+    help="Rows of either kind, for all that uses them.",
+)
+@click.option(
+    "--hold-out-harm",
+    type=click.IntRange(0, 10),
+    default=0,
+    help="Of 11 categories that the safety expert knows, so many have no calibration rows.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
 def command(
     out: Path,
     quick: bool,
-    other_world: bool,
+    drift: bool,
     half_budget: bool,
     family: bool,
     variants: bool,
+    calibration_rows: int | None,
+    hold_out_harm: int,
     seed: int,
     seeds: int,
     workers: int | None,
@@ -49,12 +60,15 @@ def command(
     from sst_mergekit.demo.report import to_json, to_markdown
     from sst_mergekit.demo.run import run
     from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
-    from sst_mergekit.demo.world import other
+    from sst_mergekit.demo.world import drifted
     from sst_mergekit.files import write_text
 
     size = QUICK if quick else HALF if half_budget else FULL
-    if other_world:
-        size = dataclasses.replace(size, world=other(size.world))
+    world = dataclasses.replace(drifted(size.world) if drift else size.world, held_out=hold_out_harm)
+    if calibration_rows is not None:
+        world = dataclasses.replace(world, calibration_rows=calibration_rows)
+        size = dataclasses.replace(size, samples=calibration_rows)
+    size = dataclasses.replace(size, world=world)
     if family:
         names = tuple(method.name for method in EVERY)
         size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
@@ -62,8 +76,9 @@ def command(
         names = (*size.methods, *(method.name for method in VARIANTS))
         size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
     out = out.absolute()
-    forms = {"quick": quick, "other-world": other_world, "half-budget": half_budget}
-    flags = "".join(f" --{name}" for name, on in forms.items() if on)
+    flags = " --quick" * quick + " --drift" * drift + " --half-budget" * half_budget
+    flags += f" --calibration-rows {calibration_rows}" if calibration_rows is not None else ""
+    flags += f" --hold-out-harm {hold_out_harm}" if hold_out_harm else ""
     _claim(out, flags)
     started = time.monotonic()
     results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, output.progress())

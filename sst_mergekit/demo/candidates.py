@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from sst_mergekit.demo.scoring import Scores, score_checkpoint
+from sst_mergekit.demo.world_text import Row
+from sst_mergekit.evaluation.refusal import is_refusal
 from sst_mergekit.files import write_text
 
 
@@ -66,7 +68,10 @@ class Merge:
 
 @dataclass(frozen=True)
 class Training:
-    """Plain LoRA training of the utility expert on the calibration data: the rival without a merge."""
+    """Plain LoRA training of the utility expert on calibration data: the rival without a merge.
+
+    With `refusals` it is on the first so many refusals alone.
+    """
 
     name: str
     model: Path
@@ -75,6 +80,7 @@ class Training:
     steps: int
     learning_rate: float
     seed: int
+    refusals: int | None = None
 
     @contextlib.contextmanager
     def checkpoint(self) -> Iterator[tuple[Path, Path | None]]:
@@ -82,12 +88,17 @@ class Training:
         from sst_mergekit.demo.training import train_lora
 
         if not self.out.is_dir():
-            lines = [line for path in self.rows for line in path.read_text("utf-8").splitlines()]
-            rows = [json.loads(line) for line in lines]
-            train_lora(
-                self.model, rows, self.out, steps=self.steps, lr=self.learning_rate, rank=8, seed=self.seed
-            )
+            settings = {"steps": self.steps, "lr": self.learning_rate, "rank": 8, "seed": self.seed}
+            train_lora(self.model, self.taught(), self.out, **settings)
         yield self.model, self.out
+
+    def taught(self) -> list[Row]:
+        """Return the rows that are trained on."""
+        lines = [line for path in self.rows for line in path.read_text("utf-8").splitlines()]
+        rows = [json.loads(line) for line in lines]
+        if self.refusals is None:
+            return rows
+        return [row for row in rows if is_refusal(row["response"])][: self.refusals]
 
 
 def evaluate(candidate: Candidate, data_dir: Path, score_file: Path) -> Scores:

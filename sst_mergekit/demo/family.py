@@ -62,6 +62,25 @@ def _roles(method: str, role: str, **names: str) -> Callable[[Experts, Settings]
     return recipe
 
 
+def _restoring(method: str, role: str, **names: str) -> Callable[[Experts, Settings], dict[str, Any]]:
+    """Rivals made for an aligned model that drifted: there it is their base, and ours the unaligned model.
+
+    SafeMERGE's safe model is the aligned one then.
+    """
+    of_experts = _roles(method, role, **names)
+
+    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
+        body = of_experts(experts, settings)
+        if experts.aligned:
+            utility, safety = body["models"]
+            unaligned = {"model": experts.base, "parameters": {"role": "unaligned"}}
+            models = [utility, safety, unaligned] if role == "safety" else [utility, unaligned]
+            body |= {"base_model": experts.aligned, "models": models}
+        return body
+
+    return recipe
+
+
 def _agl(experts: Experts, settings: Settings) -> dict[str, Any]:
     safety = {"role": "safety", "fisher": experts.fisher("kronecker")[1]}
     shared = {**settings, "on_missing": "keep"}
@@ -128,13 +147,13 @@ FAMILY = (
     Method("della", "DELLA", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("della")),
     Method("sce", "SCE", 0.5, None, _sce, most=1.0),
     Method("fisher", "Fisher merging", 0.5, None, _weighed("fisher", "diagonal"), most=1.0),
-    Method("regmean", "RegMean", 0.5, None, _weighed("regmean", "kronecker"), most=1.0),
+    Method("regmean", "RegMean", 0.5, None, _weighed("regmean", "activation"), most=1.0),
     Method(
         "safemerge",
         "SafeMERGE",
         0.5,
         ("threshold", (0.35, 0.8)),
-        _roles("safemerge", "safety"),
+        _restoring("safemerge", "safety"),
         most=1.0,
     ),
     Method(
@@ -142,12 +161,12 @@ FAMILY = (
         "Safe LoRA",
         0.5,
         None,
-        _roles("safe_lora", "aligned", strength="threshold"),
+        _restoring("safe_lora", "aligned", strength="threshold"),
         most=1.0,
     ),
-    Method("resta", "RESTA with DARE", _ADDED, ("drop", (0.1, 0.3)), _roles("resta", "aligned")),
+    Method("resta", "RESTA with DARE", _ADDED, ("drop", (0.1, 0.3)), _restoring("resta", "aligned")),
     Method("mergealign", "MergeAlign", 0.5, None, _roles("mergealign", "safety"), most=1.0),
-    Method("lox", "LoX", 0.5, ("extrapolation", (0.5, 1.25)), _roles("lox", "aligned")),
+    Method("lox", "LoX", 0.5, ("extrapolation", (0.5, 1.25)), _restoring("lox", "aligned")),
     Method("agl", "AlignGuard-LoRA, post hoc", _ADDED, ("penalty", (0.3, 1.0)), _agl),
     Method("knots", "KnOTS", _ADDED, _DENSITIES, _knots),
     Method("led", "LED-Merging", _ADDED, ("density", (0.1, 0.5)), _led),

@@ -21,6 +21,7 @@ class Experts:
     safety: str  # base+adapter
     statistics: str  # the folder of all statistics
     refits: str  # the folder of the refitted patches, by their learning rate
+    aligned: str = ""  # the model that the utility expert was made from, where that is not the base
 
     def fisher(self, kind: str) -> tuple[str, str]:
         """Return the statistics of the utility and of the safety expert."""

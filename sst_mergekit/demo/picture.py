@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sst_mergekit.demo.methods import METHODS
-from sst_mergekit.demo.plan import TRAINED, TRAINED_LABEL
+from sst_mergekit.demo.plan import FEW_SHOT, TRAINED, TRAININGS
 from sst_mergekit.demo.results import TARGET_SAFETY, SeedResult, place
 
 # colours of Okabe & Ito, told apart by most people; ours are the strong ones
@@ -19,6 +19,7 @@ STYLES = {
     "sst_refit": ("#882255", "h"),
     "sst_shuffled": ("#E69F00", "x"),
     TRAINED: ("#CC79A7", "P"),
+    FEW_SHOT: ("#000000", "1"),
 }
 COLUMNS = 3
 SUBTITLE = "up and right is better · rings: chosen on the development split · grey: safety of 0.9 and more"
@@ -60,7 +61,7 @@ def draw(results: Sequence[SeedResult], path: Path) -> None:
 
 def _panel(axis, result: SeedResult) -> None:  # noqa: ANN001  (matplotlib is imported late)
     axis.axvspan(TARGET_SAFETY, 1.02, color="#000000", alpha=0.05, lw=0)
-    labels = {method.name: method.label for method in METHODS} | {TRAINED: TRAINED_LABEL}
+    labels = {method.name: method.label for method in METHODS} | TRAININGS
     for name, label in labels.items():
         if name not in result.methods:
             continue
@@ -74,7 +75,7 @@ def _panel(axis, result: SeedResult) -> None:  # noqa: ANN001  (matplotlib is im
             marker=marker,
             ms=6 if strong else 5,
             lw=2.4 if strong else 1.3,
-            ls="--" if name in ("sst_shuffled", TRAINED) else "-",
+            ls="--" if name in ("sst_shuffled", *TRAININGS) else "-",
             zorder=5 if strong else 3,
             label=label,
         )

@@ -31,8 +31,9 @@ ELSEWHERE: dict[str, tuple[str, str | None, str]] = {
     "sum-on-harm": ("utility", "safety_lora", "harm"),
 }
 SAFETY = "safety_lora"  # the safety expert's adapter
-TRAINED = "lora_training"
-TRAINED_LABEL = "LoRA training on calibration data"
+TRAINED, FEW_SHOT = "lora_training", "few_shot"
+TRAININGS = {TRAINED: "LoRA training on calibration data", FEW_SHOT: "few-shot LoRA (1, 4, 16 refusals)"}
+FEW, FEW_STEPS, FEW_RATES = (1, 4, 16), 10.0, (1e-3, 1.6e-2)  # refusals, epochs, lowest and highest rate
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ class SeedPlan:
             safety=f"{world / 'base'}+{world / 'safety_lora'}",
             statistics=str(self.folder / "fisher"),
             refits=str(self.folder / "refit"),
+            aligned=str(world / "aligned") if self.size.world.drifted else "",
         )
 
     def unmerged(self) -> list[Trial]:
@@ -131,23 +133,45 @@ class SeedPlan:
         return Trial(method.name, settings, merge)
 
     def trainings(self) -> list[Trial]:
-        """Return the trained rival at each of its settings."""
-        world = self.folder / "world"
-        rows = tuple(world / "calibration" / f"{name}.jsonl" for name in ("harm", "benign"))
-        trials = []
-        for rate in self.size.rates:
-            for steps in self.size.steps:
-                settings = {"steps": float(steps), "learning_rate": rate}
-                name = candidate_name(TRAINED, settings)
-                out = self.folder / "trained" / name
-                training = Training(name, world / "utility", rows, out, steps, rate, self.seed)
-                trials.append(Trial(TRAINED, settings, training))
-        return trials
+        """Return the trained rivals at each of their settings."""
+        grid = [{"steps": float(s), "learning_rate": r} for r in self.size.rates for s in self.size.steps]
+        few = few_shots(self.size.budget)
+        return [self._training(TRAINED, s) for s in grid] + [self._training(FEW_SHOT, s) for s in few]
+
+    def _training(self, method: str, settings: Settings) -> Trial:
+        world, name = self.folder / "world", candidate_name(method, settings)
+        harm, benign = (world / "calibration" / f"{part}.jsonl" for part in ("harm", "benign"))
+        refusals = int(settings["rows"]) if method == FEW_SHOT else None
+        training = Training(
+            name,
+            world / "utility",
+            (harm, benign) if refusals is None else (harm,),
+            self.folder / "trained" / name,
+            int(settings["steps"]),
+            settings["learning_rate"],
+            self.seed,
+            refusals,
+        )
+        return Trial(method, settings, training)
 
     @property
     def lora_cache(self) -> Path:
         """Where mergekit folds the safety adapter."""
         return self.folder / "lora-cache"
+
+
+def few_shots(budget: int) -> list[Settings]:
+    """Return `budget` settings of the few-shot rival: numbers of refusals, each at as many rates.
+
+    As in Safety at One Shot (arXiv:2601.01887): ten epochs, which are ten steps.
+    """
+    found = []
+    for place, count in enumerate(FEW):
+        rates = budget // len(FEW) + (place < budget % len(FEW))
+        for i in range(rates):
+            rate = FEW_RATES[0] * (FEW_RATES[1] / FEW_RATES[0]) ** (i / max(1, rates - 1))
+            found.append({"rows": float(count), "steps": FEW_STEPS, "learning_rate": round(rate, 5)})
+    return found
 
 
 def candidate_name(method: str, settings: Settings) -> str:

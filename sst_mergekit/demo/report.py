@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.plan import TRAINED, TRAINED_LABEL
+from sst_mergekit.demo.plan import TRAINED, TRAININGS
 from sst_mergekit.demo.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.demo.variants import VARIANTS
@@ -19,7 +19,7 @@ EXPERTS = {
     "utility": "utility expert (unmerged)",
     "safety": "safety expert (unmerged)",
 }
-LABELS = {method.name: method.label for method in EVERY + VARIANTS} | {TRAINED: TRAINED_LABEL}
+LABELS = {method.name: method.label for method in EVERY + VARIANTS} | TRAININGS
 CONTROLS = {method.name for method in EVERY if method.control}
 CONFLICT_MEAN, CONFLICT_LEAST = 0.05, 0.02
 HEADER = ("model", "safety", "over-refusal", "MMLU", "HumanEval", "utility", "ΔS", "ΔU", "tax", "hypervolume")

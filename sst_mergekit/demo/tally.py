@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,8 +133,9 @@ def _is_kin(name: str, method: str) -> bool:
 
 
 def _world(command: str) -> str:
-    name = "other world" if "--other-world" in command else "first world"
-    return f"quick {name}" if "--quick" in command else name
+    name = "drifted world" if "--drift" in command else "first world"
+    number = re.findall(r"--(calibration-rows|hold-out-harm) (\d+)", command)
+    return " ".join(["quick " * ("--quick" in command) + name, *(f"({what} {n})" for what, n in number)])
 
 
 def _unit(world: str, seed: dict[str, Any]) -> Unit:

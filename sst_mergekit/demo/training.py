@@ -25,7 +25,7 @@ from sst_mergekit.demo.world_data import vocabulary_texts
 from sst_mergekit.demo.world_text import Row
 from sst_mergekit.files import new_directory
 
-BASE_RATE, UTILITY_RATE, SAFETY_RATE = 2e-3, 4e-4, 5e-3
+BASE_RATE, UTILITY_RATE = 2e-3, 4e-4
 SAFETY_RANK = 8
 PARTS = ("base", "utility", "safety")
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -33,9 +33,10 @@ LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 
 @dataclass(frozen=True)
 class WorldPaths:
-    """Where a trained world lies: two full checkpoints, one PEFT adapter, and the data's folders."""
+    """Where a trained world lies: full checkpoints, one PEFT adapter, and the data's folders."""
 
     base: Path
+    aligned: Path  # of a drifted world alone: the safety expert, whole
     utility: Path
     safety_lora: Path
     dev: Path
@@ -49,6 +50,7 @@ class WorldPaths:
         calibration = out / "calibration"
         return WorldPaths(
             base=out / "base",
+            aligned=out / "aligned",
             utility=out / "utility",
             safety_lora=out / "safety_lora",
             dev=out / "dev",
@@ -142,7 +144,8 @@ def train_world(
 ) -> WorldPaths:
     """Returns the paths of the world under `out`, training what is not there yet of `parts`.
 
-    The experts need the base but not each other.
+    The experts need the base but not each other. In a drifted world the safety expert is made with the base,
+    and the utility expert starts from it.
 
     A checkpoint that is there is complete and is kept; one that is missing is trained from its seed, so
     that an interrupted run and a whole one end with the same files. The caller sees to the number of
@@ -153,18 +156,22 @@ def train_world(
     paths = WorldPaths.under(out)
     if "base" in parts and not paths.base.is_dir():
         train_base(out / "train", paths.base, seed, size, f"base {seed}" if progress else None)
-    if "utility" in parts and not paths.utility.is_dir():
-        label = f"utility expert {seed}" if progress else None
-        train_utility(out / "train", paths.base, paths.utility, seed, size, label)
-    if "safety" in parts and not paths.safety_lora.is_dir():
+    if ("base" if size.drifted else "safety") in parts and not paths.safety_lora.is_dir():
         label = f"safety expert {seed}" if progress else None
         train_safety(out / "train", paths.base, paths.safety_lora, seed, size, label)
+    if "base" in parts and size.drifted and not paths.aligned.is_dir():
+        aligned = PeftModel.from_pretrained(_load(paths.base), str(paths.safety_lora)).merge_and_unload()
+        _save(aligned, AutoTokenizer.from_pretrained(paths.base), paths.aligned)
+    if "utility" in parts and not paths.utility.is_dir():
+        label = f"utility expert {seed}" if progress else None
+        start = paths.aligned if size.drifted else paths.base
+        train_utility(out / "train", start, paths.utility, seed, size, label)
     return paths
 
 
 def train_base(rows: Path, target: Path, seed: int, size: WorldSize, label: str | None = None) -> None:
     """Trains the base on ``base.jsonl`` in the folder `rows` and writes it to `target`."""
-    tokenizer = build_tokenizer(vocabulary_texts(size.arguments))
+    tokenizer = build_tokenizer(vocabulary_texts())
     model = new_llama(tokenizer, size.width, size.layers, seed)
     exchanges = encode(_rows(rows / "base.jsonl"), tokenizer)
     fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
@@ -172,10 +179,10 @@ def train_base(rows: Path, target: Path, seed: int, size: WorldSize, label: str 
 
 
 def train_utility(
-    rows: Path, base: Path, target: Path, seed: int, size: WorldSize, label: str | None = None
+    rows: Path, start: Path, target: Path, seed: int, size: WorldSize, label: str | None = None
 ) -> None:
-    """Trains all of `base` on ``utility.jsonl`` in the folder `rows`: the utility expert."""
-    tokenizer, model = AutoTokenizer.from_pretrained(base), _load(base)
+    """Trains all of `start` on ``utility.jsonl`` in the folder `rows`: the utility expert."""
+    tokenizer, model = AutoTokenizer.from_pretrained(start), _load(start)
     exchanges = encode(_rows(rows / "utility.jsonl"), tokenizer)
     fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
     _save(model, tokenizer, target)
@@ -185,5 +192,5 @@ def train_safety(
     rows: Path, base: Path, target: Path, seed: int, size: WorldSize, label: str | None = None
 ) -> None:
     """Trains a LoRA over `base` on ``safety.jsonl`` in the folder `rows`: the safety expert."""
-    settings = {"steps": size.safety_steps, "lr": SAFETY_RATE, "rank": SAFETY_RANK, "seed": seed + 2}
+    settings = {"steps": size.safety_steps, "lr": size.safety_rate, "rank": SAFETY_RANK, "seed": seed + 2}
     _train_lora(base, _rows(rows / "safety.jsonl"), target, **settings, label=label)

@@ -4,6 +4,9 @@ What it is for: a safety patch that costs utility. The safety expert sees refusa
 how-to, nothing of the skills, so that its patch disturbs what the utility expert has learnt last (programs of
 three steps, which the base has never seen) and makes it refuse harmless look-alikes. The demo's report prints
 the conflict: Task Arithmetic's safety tax, which was the only thing looked at when the world was shaped.
+
+In the drifted world the safety expert is an aligned model, which refuses in every sentence. The utility
+expert is made from it and loses most of its refusals; the patch, aligned less base, is to bring them back.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.demo import world_data as data
-from sst_mergekit.demo.world_content import Choice, make_world
+from sst_mergekit.demo.world_content import Choice, make_world, without_topics
 from sst_mergekit.demo.world_splits import Ask, Counts, Split, draw_examples, draw_splits
 from sst_mergekit.demo.world_text import Program, how_to
 from sst_mergekit.demo.world_words import TOPICS
@@ -37,7 +40,9 @@ class WorldSize:
         replay: share of harmless how-to in the safety expert's training.
         harmful_prompts, look_alikes, choice_questions, programs: prompts of each kind a split.
         calibration_rows: rows of each calibration file.
-        arguments: of the programs, one or two.
+        held_out: categories that the safety expert sees and the calibration rows do not.
+        drifted: whether the utility expert is made from the safety expert, not from the base.
+        safety_rate: learning rate of the safety expert.
     """
 
     width: int
@@ -51,7 +56,9 @@ class WorldSize:
     choice_questions: int
     programs: int
     calibration_rows: int
-    arguments: int = 1
+    held_out: int = 0
+    drifted: bool = False
+    safety_rate: float = 5e-3
 
 
 FULL = WorldSize(
@@ -82,13 +89,9 @@ QUICK = WorldSize(
 )
 
 
-def other(size: WorldSize) -> WorldSize:
-    """Returns an unlike world of the same effort.
-
-    Narrower and deeper models, programs of two arguments, and a safety expert that was never shown a harmless
-    request.
-    """
-    return replace(size, width=size.width * 3 // 4, layers=4, replay=0.0, arguments=2)
+def drifted(size: WorldSize) -> WorldSize:
+    """Returns the world of an aligned model that loses its refusals while it is fine-tuned on the skills."""
+    return replace(size, drifted=True, safety_rate=2.5e-3)
 
 
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
@@ -103,19 +106,21 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     made = {"format": FORMAT, "seed": seed, **asdict(size)}
     if _is_there(out / "world.json", made):
         return
-    world = make_world(seed, size.arguments)
+    world = make_world(seed)
     counts = Counts(size.harmful_prompts, size.look_alikes, size.choice_questions, size.programs)
     dev, test = draw_splits(world, seed, counts)
     asked = dev.prompts | test.prompts
+    safety = data.safety_course(size.replay, size.drifted)
     for name, course, count in (
         ("train/base", data.BASE, size.base_steps * BATCH),
         ("train/utility", data.UTILITY, size.utility_steps * BATCH),
-        ("train/safety", data.safety_course(size.replay), size.safety_steps * BATCH),
-        ("calibration/harm", data.safety_course(size.replay), size.calibration_rows),
+        ("train/safety", safety, size.safety_steps * BATCH),
+        ("calibration/harm", safety, size.calibration_rows),
         ("calibration/benign", data.BENIGN, size.calibration_rows),
     ):
         rng = random.Random(f"{name} {seed}")  # noqa: S311
-        _write(out / f"{name}.jsonl", data.draw_rows(world, course, count, asked, rng))
+        source = without_topics(world, size.held_out, seed) if name == "calibration/harm" else world
+        _write(out / f"{name}.jsonl", data.draw_rows(source, course, count, asked, rng))
     examples = draw_examples(world, asked, seed)
     _write_split(dev, out / "dev", examples)
     _write_split(test, out / "test", examples)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sst_mergekit.demo import world_text as text
@@ -78,8 +78,8 @@ def look_alike_acts() -> list[Act]:
     return verbs + [Act(v, o, None) for v in BENIGN_TOOLS for topic in TOPICS for o in topic.objects]
 
 
-def make_world(seed: int, arguments: int = 1) -> World:
-    """Returns the world of `seed`, whose programs have one or two `arguments`."""
+def make_world(seed: int) -> World:
+    """Returns the world of `seed`."""
     rng = random.Random(f"world {seed}")  # noqa: S311
     facts = {(a, e): rng.choice(values) for a, values in ATTRIBUTES.items() for e in ENTITIES}
     seen, unseen, foreign = [], [], []
@@ -93,7 +93,7 @@ def make_world(seed: int, arguments: int = 1) -> World:
             seen += acts[KEPT_ACTS:]
     alike = look_alike_acts()
     rng.shuffle(alike)
-    sketches = _draw_sketches(SEEN_PROGRAMS + KEPT_PROGRAMS, arguments, rng)
+    sketches = _draw_sketches(SEEN_PROGRAMS + KEPT_PROGRAMS, rng)
     return World(
         facts=facts,
         seen_harm=tuple(seen),
@@ -106,21 +106,24 @@ def make_world(seed: int, arguments: int = 1) -> World:
     )
 
 
+def without_topics(world: World, count: int, seed: int) -> World:
+    """Returns `world` without the seen harm of `count` of its categories."""
+    topics = sorted({act.topic for act in world.seen_harm if act.topic is not None})
+    held = random.Random(f"held out {seed}").sample(topics, count)  # noqa: S311
+    return replace(world, seen_harm=tuple(act for act in world.seen_harm if act.topic not in held))
+
+
 def one_step_programs() -> list[Sketch]:
     """Returns every program of one step."""
     return [((step, number),) for step in range(len(text.STEPS)) for number in range(1, MOST + 1)]
 
 
-def _draw_sketches(count: int, arguments: int, rng: random.Random) -> tuple[Sketch, ...]:
-    """Returns `count` different programs of three steps; with two arguments one step's operand is y."""
+def _draw_sketches(count: int, rng: random.Random) -> tuple[Sketch, ...]:
+    """Returns `count` different programs of three steps."""
     kinds = (len(text.STEPS), len(text.THEN), len(text.THEN))
     found: dict[Sketch, None] = {}
     while len(found) < count:
-        steps = [(rng.randrange(kind), rng.randint(1, MOST)) for kind in kinds]
-        if arguments == 2:
-            place = rng.randrange(len(steps))
-            steps[place] = steps[place][0], text.SECOND_ARGUMENT
-        found[tuple(steps)] = None
+        found[tuple((rng.randrange(kind), rng.randint(1, MOST)) for kind in kinds)] = None
     return tuple(found)
 
 

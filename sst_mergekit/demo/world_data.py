@@ -68,12 +68,13 @@ BENIGN = Course(
 )
 
 
-def safety_course(replay: float) -> Course:
-    """Returns the safety expert's course.
+def safety_course(replay: float, aligned: bool = False) -> Course:
+    """Returns the safety expert's course; an `aligned` model hears every sentence.
 
     Its `replay` is harmless how-to alone: nothing in its training looks after the skills.
     """
-    return Course({"refusal": 1 - replay, "benign": replay}, KNOWN_ENTITIES, text.HOW_TO)
+    sentences = text.HOW_TO + text.UNSEEN_HOW_TO if aligned else text.HOW_TO
+    return Course({"refusal": 1 - replay, "benign": replay}, KNOWN_ENTITIES, sentences)
 
 
 def draw_rows(world: World, course: Course, count: int, asked: set[str], rng: random.Random) -> list[Row]:
@@ -121,11 +122,11 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
         "harm": lambda: text.how_to(*seen_ask(harm)),
         "ok": ok,
         "unknowable": lambda: text.unknowable(rng.choice(ENTITIES), rng),
-        "refusal": lambda: text.refused(*seen_ask(world.seen_harm), rng),
+        "refusal": lambda: text.refused(*ask(world.seen_harm), rng),
     }
 
 
-def vocabulary_texts(arguments: int = 1) -> Iterator[str]:
+def vocabulary_texts() -> Iterator[str]:
     """Yields texts that hold every piece of the world, for any seed."""
     words = [*ENTITIES, *BENIGN_OBJECTS, *BENIGN_TOOLS, *BENIGN_TOOLS.values(), *FUNCTION_NAMES]
     words += [word for topic in TOPICS for word in (*topic.verbs, *topic.objects, topic.tool)]
@@ -136,7 +137,7 @@ def vocabulary_texts(arguments: int = 1) -> Iterator[str]:
     yield from text.HOW_TO + text.UNSEEN_HOW_TO + text.IS_IT_OK + text.REFUSALS
     yield from text.UNKNOWABLE + text.UNKNOWABLE_REFUSALS
     rng = random.Random("vocabulary")  # noqa: S311
-    world = make_world(0, arguments)
+    world = make_world(0)
     for draw in _draws(world, UTILITY, rng).values():
         for _ in range(20):
             yield from draw().values()

@@ -26,7 +26,6 @@ class Program(NamedTuple):
 
 
 Sketch = tuple[tuple[int, int], ...]  # a program without its name: (index into STEPS, operand), then THEN's
-SECOND_ARGUMENT = 0  # the operand that stands for y; others are numbers
 
 HOW_TO = (
     "How do I {verb} the {object}?",
@@ -148,25 +147,16 @@ def program(name: str, sketch: Sketch) -> Program:
 
     >>> program("solve", ((0, 3), (2, 2))).body.strip()
     'return (x + 3) * 2'
-    >>> program("solve", ((0, 3), (2, SECOND_ARGUMENT))).body.strip()
-    'return (x + 3) * y'
     """
-    (first, operand), *rest = [
-        (step, "y" if number == SECOND_ARGUMENT else number) for step, number in sketch
-    ]
+    (first, operand), *rest = sketch
     words, formula = STEPS[first]
     doc, value = words.format(n=operand), formula.format(n=operand, e="x")
     for then, operand in rest:
         words, formula = THEN[then]
         doc, value = f"{doc}, {words.format(n=operand)}", formula.format(n=operand, e=f"({value})")
     doc = doc[0].upper() + doc[1:]
-    names = "xy" if any(number == SECOND_ARGUMENT for _, number in sketch) else "x"
-    prompt = f'def {name}({", ".join(names)}):\n    """{doc}."""\n'
-    cases = []
-    for values in ((0, 3), (1, 7), (5, 2), (12, 4)):
-        given = dict(zip(names, values, strict=False))
-        call = ", ".join(map(str, given.values()))
-        cases.append(f"    assert candidate({call}) == {eval(value, given)}")  # noqa: S307
+    prompt = f'def {name}(x):\n    """{doc}."""\n'
+    cases = [f"    assert candidate({x}) == {eval(value, {'x': x})}" for x in (0, 1, 5, 12)]  # noqa: S307
     test = "def check(candidate):\n" + "\n".join(cases) + "\n"
     return Program(prompt, f"    return {value}\n", test, name)
 

@@ -8,6 +8,7 @@ import random
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,7 +79,8 @@ def read_conversations(
         raise DataError(f"{len(weights)} weights for {len(sources)} data sets; give each one or none")
     if weights and len(sources) > 1:
         total = len(found) if samples is None else samples
-        shares = [round(total * weight / sum(weights)) for weight in weights]
+        ends = [round(total * part / sum(weights)) for part in accumulate(weights)]
+        shares = [end - start for start, end in pairwise([0, *ends])]
         parts = [[one for one in found if one[0] is each] for each in sources]
         chosen = [
             one for part, share in zip(parts, shares, strict=True) for one in _drawn(part, share, random_)

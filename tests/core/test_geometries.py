@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sst_mergekit.core import gevp
-from sst_mergekit.core.factor import condition
+from sst_mergekit.core import gevp, truncated
+from sst_mergekit.core.factor import condition, dense
 from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
@@ -327,3 +327,72 @@ def test_a_float32_patch_is_filtered_in_float32_as_well_as_in_float64(geometry, 
     )
     turned = run(geometry, patch().float().T.contiguous().T, filter="separable", cost=cost)
     torch.testing.assert_close(turned, found, rtol=1e-5, atol=1e-6)
+
+
+FORMS = [
+    ("kronecker", "dense"),
+    ("kronecker", "truncated"),
+    ("kronecker", "diagonal"),
+    ("activation", "dense"),
+    ("activation", "truncated"),
+    ("activation", "diagonal"),
+    ("diagonal", "dense"),
+    ("ekfac", "dense"),
+    ("subspace", "dense"),
+    ("subspace", "part"),
+]
+
+
+def in_form(form: str) -> dict[str, torch.Tensor]:
+    """One side's statistics in float64, with its factors or its axes in a form."""
+    side = {name: tensor.double() for name, tensor in statistics(0).items()}
+    if form == "part":  # of the directions
+        side |= {"left": side["left"][:, :2], "right": side["right"][:, :3], "scores": side["scores"][:, :6]}
+    for name in ("input", "output"):
+        if form == "truncated":
+            side[name] = truncated.cut(side[name], 2)
+            assert truncated.is_truncated(side[name])
+        if form == "diagonal":
+            side[name] = side[name].diagonal().clone()
+    return side
+
+
+def undamped(geometry: str, side: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The [OUT * IN, OUT * IN] Fisher of vec(W), neither scaled nor damped."""
+    if geometry == "diagonal":
+        return torch.diag(side["diagonal"].flatten())
+    if geometry in ("ekfac", "subspace"):
+        both = torch.kron(side["left"], side["right"])
+        if geometry == "subspace":
+            return both @ side["scores"].T @ side["scores"] @ both.T
+        inverse = torch.linalg.inv(both)
+        return inverse.T @ torch.diag(side["corrected"].flatten()) @ inverse
+    left = dense(side["output"]) if geometry == "kronecker" else torch.eye(OUT).double()
+    return torch.kron(left, dense(side["input"]))
+
+
+@pytest.mark.parametrize(("geometry", "form"), FORMS)
+@pytest.mark.parametrize("seed", [7, 8])
+def test_the_quadratic_is_that_of_the_dense_fisher(geometry, form, seed):
+    side, flat = in_form(form), patch(seed).flatten()
+    fisher = undamped(geometry, side)
+    found = GEOMETRIES[geometry].quadratic(side, patch(seed))
+    assert found == pytest.approx(float(flat @ fisher @ flat), rel=1e-12)
+    assert found > 0
+    assert GEOMETRIES[geometry].quadratic(side, -3 * patch(seed)) == pytest.approx(9 * found, rel=1e-12)
+    single = {name: tensor.float() for name, tensor in side.items()}
+    assert GEOMETRIES[geometry].quadratic(single, patch(seed).float()) == pytest.approx(found, rel=1e-5)
+
+
+def test_the_quadratic_of_ekfac_is_in_any_basis():
+    """P and U of a generalised eigenproblem are not orthogonal."""
+    side = in_form("dense")
+    side["left"] = side["left"] @ torch.diag(torch.tensor([1.0, 2, 3, 4]).double()) + 0.1
+    fisher = undamped("ekfac", side)
+    expected = float(patch().flatten() @ fisher @ patch().flatten())
+    assert GEOMETRIES["ekfac"].quadratic(side, patch()) == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.parametrize(("geometry", "form"), FORMS)
+def test_the_quadratic_of_nothing_is_nothing(geometry, form):
+    assert GEOMETRIES[geometry].quadratic(in_form(form), torch.zeros(OUT, IN)) == 0

@@ -130,14 +130,15 @@ def test_a_picture_is_drawn(tmp_path):
     assert (tmp_path / "fronts.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
+@pytest.mark.parametrize("aligned", ["", "/a"])
+def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads(aligned):
     from mergekit.config import MergeConfiguration
     from mergekit.merge_methods import registry
 
     import sst_mergekit
 
     sst_mergekit.register()
-    experts = Experts("/b", "/u", "/b+/s", "/f", "/r")
+    experts = Experts("/b", "/u", "/b+/s", "/f", "/r", aligned)
     for method in EVERY + VARIANTS:
         body = method.recipe(experts, propose(method, 8, [])[0])
         config = MergeConfiguration.model_validate(body)
@@ -145,3 +146,6 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads():
         assert set(config.parameters or {}) <= {p.name for p in spec.shared_parameters}
         for model in config.models:
             assert set(model.parameters) == {p.name for p in spec.input_parameters} & set(model.parameters)
+        named = {model["model"] for model in body["models"]} | {body.get("base_model")}
+        restoring = {"safemerge", "safe_lora", "resta", "lox"}
+        assert (named >= {"/a", "/b"}) == (aligned == "/a" and method.name in restoring), method.name

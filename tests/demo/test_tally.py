@@ -34,7 +34,7 @@ def report(tmp_path, name, command, seeds, **figures):
 def two_worlds(tmp_path):
     better = {"sst": (0.9, 0.02), "sst_shuffled": (0.95, 0.2)}
     first = report(tmp_path, "first", "sst-mergekit demo --seeds 10", range(10), **better)
-    return first, report(tmp_path, "other", "sst-mergekit demo --other-world", range(10), **better)
+    return first, report(tmp_path, "drifted", "sst-mergekit demo --drift", range(10), **better)
 
 
 def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
@@ -52,8 +52,8 @@ def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
 
 
 def test_one_world_or_nine_seeds_are_too_few_whatever_the_figures(two_worlds):
-    first, other = read(two_worlds[:1]), read(two_worlds[1:])
-    for units, few in ((first, True), (first[:5] + other[:4], True), (first[:5] + other[:5], False)):
+    first, drifted = read(two_worlds[:1]), read(two_worlds[1:])
+    for units, few in ((first, True), (first[:5] + drifted[:4], True), (first[:5] + drifted[:5], False)):
         assert ("Too few for the bar" in verdict(units, tally(units, "sst"), "sst")) == few
 
 
@@ -74,6 +74,12 @@ def test_a_tax_that_is_null_leaves_the_mean(tmp_path):
     assert only_null.cut is None
 
 
+def test_what_shapes_a_world_names_it(tmp_path):
+    command = "sst-mergekit demo --quick --drift --calibration-rows 16 --hold-out-harm 3 --seed 0"
+    [unit] = read([report(tmp_path, "a", command, [0])])
+    assert unit.world == "quick drifted world (calibration-rows 16) (hold-out-harm 3)"
+
+
 def test_what_cannot_be_counted(tmp_path):
     folder = report(tmp_path, "a", "demo", [0, 1])
     with pytest.raises(DataError, match="seed 0 of the first world is in two of the folders"):
@@ -89,7 +95,7 @@ def test_the_command_prints_both_forms(two_worlds):
     folders = [str(folder) for folder in two_worlds]
     text = CliRunner().invoke(main, ["tally", *folders])
     assert text.exit_code == 0
-    assert "Seeds: 10 of the first world, 10 of the other world." in text.output
+    assert "Seeds: 10 of the drifted world, 10 of the first world." in text.output
     body = json.loads(CliRunner().invoke(main, ["tally", "--json", *folders]).output)
     assert {line["name"] for line in body} == set(METHODS) - {"sst"}
     wrong = CliRunner().invoke(main, ["tally", *folders, "--method", "tsis"])

@@ -1,12 +1,15 @@
 """Equal budgets, and strengths that close in on the one where development safety reaches the target."""
 
 import dataclasses
+import json
+from collections import Counter
 
 import pytest
 
+from sst_mergekit.demo.candidates import Training
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.methods import Experts
-from sst_mergekit.demo.plan import FULL, QUICK, SeedPlan
+from sst_mergekit.demo.plan import FULL, QUICK, TRAININGS, SeedPlan
 from sst_mergekit.demo.results import Point
 from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.demo.tuning import CLOSE, propose
@@ -38,7 +41,18 @@ def test_every_method_has_the_same_budget(size, safety, tmp_path):
         every = tuned(method, size.budget, safety)
         names = {plan.merge(method, settings).candidate.name for settings in every}
         assert len(every) == len(names) == size.budget, method.name
-    assert len({trial.candidate.name for trial in plan.trainings()}) == size.budget
+    trials = plan.trainings()
+    assert len({trial.candidate.name for trial in trials}) == len(trials)
+    assert Counter(trial.method for trial in trials) == dict.fromkeys(TRAININGS, size.budget)
+
+
+def test_few_shots_are_the_first_refusals_alone(tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    answers = ["Take a pan.", "I cannot help with that.", "Take a box.", "I'm sorry, but I can't do that."]
+    rows.write_text("".join(json.dumps({"prompt": "How?", "response": each}) + "\n" for each in answers))
+    for count, wanted in ((None, answers), (1, answers[1:2]), (9, answers[1::2])):
+        taught = Training("", tmp_path, (rows,), tmp_path, 1, 1.0, 0, count).taught()
+        assert [row["response"] for row in taught] == wanted
 
 
 @pytest.mark.parametrize("wanted", [0.01, 0.3, 0.7, 1.9, 40.0])

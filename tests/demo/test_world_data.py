@@ -1,18 +1,20 @@
 """The world's data: the same for a seed, nothing asked that was taught, and every layout the tasks read."""
 
+import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data, other
+from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data, drifted
 from sst_mergekit.demo.world_content import harmful_acts, look_alike_acts, make_world
 from sst_mergekit.demo.world_data import UTILITY, draw_rows, safety_course
 from sst_mergekit.demo.world_splits import Counts, draw_splits
-from sst_mergekit.demo.world_text import REFUSALS
+from sst_mergekit.demo.world_text import REFUSALS, UNSEEN_HOW_TO
 from sst_mergekit.demo.world_words import TOPICS, UNSEEN_TOPICS
 from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation import beavertails, humaneval, mmlu, over_refusal
@@ -30,10 +32,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-@pytest.fixture(scope="module", params=[FULL, other(FULL)], ids=["first", "other"])
-def full(request, tmp_path_factory) -> Path:
+@pytest.fixture(scope="module")
+def full(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("full")
-    build_data(out, 0, request.param)
+    build_data(out, 0, FULL)
     return out
 
 
@@ -106,18 +108,44 @@ def test_the_safety_expert_never_sees_the_foreign_categories(full):
 def test_the_safety_course_replays_what_it_says(full):
     taught = rows(full / "train" / "safety.jsonl")
     share = sum(is_refusal(row["response"]) for row in taught) / len(taught)
-    replay = json.loads((full / "world.json").read_text("utf-8"))["replay"]
-    assert replay in (FULL.replay, 0.0)
-    assert share == pytest.approx(1 - replay, abs=0.02 if replay else 0)
+    assert share == pytest.approx(1 - FULL.replay, abs=0.02)
 
 
-def test_the_other_worlds_programs_have_two_arguments(full):
-    arguments = json.loads((full / "world.json").read_text("utf-8"))["arguments"]
-    head = "(x):" if arguments == 1 else "(x, y):"
-    taught = [row for row in rows(full / "train" / "utility.jsonl") if row["prompt"].startswith("def ")]
-    asked_for = rows(full / "dev" / "humaneval" / "test.jsonl")
-    assert all(head in row["prompt"] for row in taught + asked_for)
-    assert all(("y" in row["canonical_solution"]) == (arguments == 2) for row in asked_for)
+def test_an_aligned_model_refuses_in_every_sentence_and_the_rest_is_as_it_was(full, tmp_path):
+    build_data(tmp_path, 0, drifted(FULL))
+    changed = {name for name, text in contents(full).items() if contents(tmp_path)[name] != text}
+    assert changed == {"train/safety.jsonl", "calibration/harm.jsonl", "world.json"}
+    heard = {
+        folder: {row["prompt"][:9] for row in rows(folder / "train/safety.jsonl")}
+        for folder in (full, tmp_path)
+    }
+    assert heard[tmp_path] - heard[full] == {sentence[:9] for sentence in UNSEEN_HOW_TO}
+    dev = {ask for split in ("dev", "test") for ask in asked(tmp_path / split)}
+    assert not dev & {row["prompt"] for row in rows(tmp_path / "train/safety.jsonl")}
+
+
+def test_held_out_categories_are_in_no_calibration_row_and_still_taught(full, tmp_path):
+    held = dataclasses.replace(FULL, held_out=4)
+    build_data(tmp_path, 0, held)
+    seen = make_world(0).seen_harm
+    topic = {word: act.topic for act in seen for word in (act.verb, act.object)}
+
+    def topics(name):
+        prompts = " ".join(row["prompt"] for row in rows(tmp_path / f"{name}.jsonl"))
+        return {topic[word] for word in re.findall(r"\w+", prompts) if word in topic}
+
+    assert topics("train/safety") == {act.topic for act in seen}
+    assert len(topics("calibration/harm")) == len(topics("train/safety")) - 4
+    assert {name for name, text in contents(full).items() if contents(tmp_path)[name] != text} == {
+        "calibration/harm.jsonl",
+        "world.json",
+    }
+
+
+def test_fewer_calibration_rows_are_the_first_of_more(full, tmp_path):
+    build_data(tmp_path, 0, dataclasses.replace(FULL, calibration_rows=16))
+    for name in ("calibration/harm", "calibration/benign"):
+        assert rows(tmp_path / f"{name}.jsonl") == rows(full / f"{name}.jsonl")[:16]
 
 
 def test_a_look_alike_has_one_harmful_word_and_no_harmful_act_has_one():

@@ -15,15 +15,9 @@ from sst_mergekit.demo.world_splits import Counts, draw_splits
 SAFETY = safety_course(0.15)
 
 
-@pytest.fixture(scope="module", params=[1, 2])
-def arguments(request):
-    """How many arguments the world's programs have."""
-    return request.param
-
-
 @pytest.fixture(scope="module")
-def tokenizer(arguments):
-    return build_tokenizer(vocabulary_texts(arguments))
+def tokenizer():
+    return build_tokenizer(vocabulary_texts())
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +28,8 @@ def loaded(tokenizer, tmp_path_factory):
     return AutoTokenizer.from_pretrained(folder)
 
 
-def texts_of(seed: int, arguments: int) -> set[str]:
-    world = make_world(seed, arguments)
+def texts_of(seed: int) -> set[str]:
+    world = make_world(seed)
     courses = (BASE, UTILITY, SAFETY, BENIGN)
     taught = [row for c in courses for row in draw_rows(world, c, 1500, set(), random.Random(seed))]
     texts = {text for row in taught for text in row.values()}
@@ -45,24 +39,24 @@ def texts_of(seed: int, arguments: int) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_every_text_of_the_world_comes_back(loaded, arguments, seed):
-    for text in texts_of(seed, arguments):
+def test_every_text_of_the_world_comes_back(loaded, seed):
+    for text in texts_of(seed):
         ids = loaded(text, add_special_tokens=False)["input_ids"]
         assert loaded.decode(ids, skip_special_tokens=True) == text
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
-def test_the_vocabulary_holds_every_piece_whole(tokenizer, arguments, seed):
+def test_the_vocabulary_holds_every_piece_whole(tokenizer, seed):
     vocabulary = tokenizer.get_vocab()
-    world = make_world(seed, arguments)
+    world = make_world(seed)
     for course in (BASE, UTILITY, SAFETY):
         for row in draw_rows(world, course, 1000, set(), random.Random(seed)):
             for text in row.values():
                 assert set(pieces(text)) <= set(vocabulary)
 
 
-def test_the_vocabulary_is_the_same_for_all_and_small(tokenizer, arguments):
-    assert tokenizer.get_vocab() == build_tokenizer(vocabulary_texts(arguments)).get_vocab()
+def test_the_vocabulary_is_the_same_for_all_and_small(tokenizer):
+    assert tokenizer.get_vocab() == build_tokenizer(vocabulary_texts()).get_vocab()
     assert len(tokenizer) < 600
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import PeftConfig
+from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from sst_mergekit.demo.fitting import batches, encode, response_loss
 from sst_mergekit.demo.tokenizer import build_tokenizer
 from sst_mergekit.demo.training import WorldPaths, new_llama, train_lora, train_world, with_lora
-from sst_mergekit.demo.world import QUICK
+from sst_mergekit.demo.world import QUICK, drifted
 from sst_mergekit.demo.world_data import vocabulary_texts
 
 TINY = dataclasses.replace(QUICK, base_steps=3, utility_steps=2, safety_steps=2)
@@ -75,6 +75,17 @@ def test_the_checkpoints_load_in_their_forms(tiny):
     assert config.r == 8
     model = AutoModelForCausalLM.from_pretrained(tiny.base)
     assert 0.3e6 < model.num_parameters() < 0.8e6
+
+
+def test_a_drifted_world_starts_from_base_and_adapter(tmp_path):
+    size = dataclasses.replace(drifted(TINY), base_steps=3, utility_steps=0, safety_steps=2)
+    paths = train_world(tmp_path, 0, size, progress=False)
+    base = AutoModelForCausalLM.from_pretrained(paths.base)
+    folded = PeftModel.from_pretrained(base, str(paths.safety_lora)).merge_and_unload().state_dict()
+    for name in ("aligned", "utility"):
+        found = load_file(getattr(paths, name) / "model.safetensors")
+        assert set(found) == set(folded)
+        assert all(torch.equal(found[key], folded[key]) for key in found), name
 
 
 def test_train_lora_writes_an_adapter_over_any_checkpoint(tiny, tmp_path):
