@@ -362,7 +362,7 @@ def undamped(geometry: str, side: dict[str, torch.Tensor]) -> torch.Tensor:
     if geometry == "diagonal":
         return torch.diag(side["diagonal"].flatten())
     if geometry in ("ekfac", "subspace"):
-        both = torch.kron(side["left"], side["right"])
+        both = torch.kron(side["left"].contiguous(), side["right"].contiguous())
         if geometry == "subspace":
             return both @ side["scores"].T @ side["scores"] @ both.T
         inverse = torch.linalg.inv(both)
@@ -387,7 +387,7 @@ def test_the_quadratic_is_that_of_the_dense_fisher(geometry, form, seed):
 def test_the_quadratic_of_ekfac_is_in_any_basis():
     """P and U of a generalised eigenproblem are not orthogonal."""
     side = in_form("dense")
-    side["left"] = side["left"] @ torch.diag(torch.tensor([1.0, 2, 3, 4]).double()) + 0.1
+    side["left"] = (side["left"] @ torch.diag(torch.arange(1, OUT + 1).double()) + 0.1).contiguous()
     fisher = undamped("ekfac", side)
     expected = float(patch().flatten() @ fisher @ patch().flatten())
     assert GEOMETRIES["ekfac"].quadratic(side, patch()) == pytest.approx(expected, rel=1e-10)
