@@ -26,7 +26,7 @@ class FilterSettings:
     """
 
     filter: str = "separable"
-    cost: float = 0.03
+    cost: float = 0.3
     density: float = 0.3
     score: str = "ratio"
     threshold: float | None = None

@@ -17,10 +17,10 @@ KINDS = (
     "subspace",
 )  # statistics that they need beside the Kronecker factors
 DATA = ("benign", "harm")  # of the utility and of the safety expert
-_COSTS = ("cost", (0.03, 0.3))
+_COSTS = ("cost", (0.1, 1.0))
 _DENSITIES = ("density", (0.3, 0.6))
 _ADDED = 0.7  # the first strength of a patch that is added whole
-_FILTERED = 1.0  # and of one that is filtered
+_FILTERED = 0.9  # and of one that is filtered
 
 
 def _sst(

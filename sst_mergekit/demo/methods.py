@@ -126,20 +126,21 @@ def _refitted(experts: Experts, settings: Settings) -> dict[str, Any]:
 
 
 _DENSITIES = ("density", (0.5, 0.7))
+COSTS, FIRST = ("cost", (0.1, 1.0)), 0.9  # on both sides of the default, and the first strength
 
 METHODS = (
     Method("linear", "linear", 0.5, None, _linear, most=0.99),
     Method("task_arithmetic", "Task Arithmetic", 0.7, None, _task_arithmetic),
     Method("ties", "TIES", 0.7, _DENSITIES, _sparse("ties")),
     Method("dare_ties", "DARE-TIES", 0.7, _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", 1.0, None, sst_recipe(filter=DEFAULTS.filter, cost=DEFAULTS.cost)),
+    Method("sst", "SST-Merge", FIRST, COSTS, sst_recipe(filter=DEFAULTS.filter)),
     Method("sst_refit", "SST-Merge, refitted", 1.0, ("rate", REFIT_RATES), _refitted),
     Method(
         "sst_shuffled",
         "SST, weights shuffled",
-        1.0,
-        None,
-        sst_recipe(filter="shuffled", cost=DEFAULTS.cost),
+        FIRST,
+        COSTS,
+        sst_recipe(filter="shuffled"),
         control=True,
     ),
 )

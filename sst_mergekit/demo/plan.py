@@ -15,20 +15,30 @@ from sst_mergekit.demo.world import FULL as FULL_WORLD
 from sst_mergekit.demo.world import QUICK as QUICK_WORLD
 from sst_mergekit.demo.world import WorldSize
 
-# whose statistics: (model, adapter, calibration data)
-MEASURED: dict[str, tuple[str, str | None, str]] = {
-    "utility": ("utility", None, "benign"),
-    "safety": ("base", "safety_lora", "harm"),
-    "base-on-benign": ("base", None, "benign"),
-    "base-on-harm": ("base", None, "harm"),
+
+@dataclass(frozen=True)
+class Measured:
+    """Whose statistics: a model, an adapter on it, calibration data of equal shares, and the labels."""
+
+    model: str
+    adapter: str | None
+    data: tuple[str, ...]
+    labels: str = "given"
+
+
+MEASURED = {
+    "utility": Measured("utility", None, ("benign",), "sampled"),
+    "safety": Measured("base", "safety_lora", ("harm", "look_alikes")),
+    "base-on-benign": Measured("base", None, ("benign",), "sampled"),
+    "base-on-harm": Measured("base", None, ("harm", "look_alikes")),
 }
 # at other sites, for variants: the safety patch on the utility expert, half of it or all of it
-ELSEWHERE: dict[str, tuple[str, str | None, str]] = {
-    "utility-on-harm": ("utility", None, "harm"),
-    "half-on-benign": ("utility", "safety_lora", "benign"),
-    "half-on-harm": ("utility", "safety_lora", "harm"),
-    "sum-on-benign": ("utility", "safety_lora", "benign"),
-    "sum-on-harm": ("utility", "safety_lora", "harm"),
+ELSEWHERE = {
+    "utility-given": Measured("utility", None, ("benign",)),
+    "safety-on-harm-alone": Measured("base", "safety_lora", ("harm",)),
+    "utility-on-harm": Measured("utility", None, ("harm", "look_alikes")),
+    "half-on-benign": Measured("utility", "safety_lora", ("benign",), "sampled"),
+    "half-on-harm": Measured("utility", "safety_lora", ("harm", "look_alikes")),
 }
 SAFETY = "safety_lora"  # the safety expert's adapter
 TRAINED, FEW_SHOT = "lora_training", "few_shot"
@@ -202,7 +212,7 @@ def measure(plan: SeedPlan, which: str, kind: str) -> None:
     """
     world = plan.folder / "world"
     experts = plan.experts()
-    model, adapter, data = (MEASURED | ELSEWHERE)[which]
+    measured = (MEASURED | ELSEWHERE)[which]
     out = Path(experts.statistics) / f"{which}-{kind}"
     if which == "safety":
         fold_adapter(experts.safety, plan.lora_cache)
@@ -211,10 +221,10 @@ def measure(plan: SeedPlan, which: str, kind: str) -> None:
     name, _, count = kind.partition("@")
     half = halved(world / SAFETY) if which.startswith("half") else contextlib.nullcontext(world / SAFETY)
     with half as patch:
-        models = world / model, patch if adapter else None
-        rows = world / "calibration" / f"{data}.jsonl"
-        samples = int(count) if count else plan.size.samples
-        measure_model(models, rows, out, name, samples, plan.seed, axes_of(experts, name))
+        models = world / measured.model, patch if measured.adapter else None
+        rows = [world / "calibration" / f"{data}.jsonl" for data in measured.data]
+        samples, axes = int(count) if count else plan.size.samples, axes_of(experts, name)
+        measure_model(models, rows, out, name, samples, plan.seed, axes, measured.labels)
 
 
 def refit_patch(plan: SeedPlan, rate: float) -> None:

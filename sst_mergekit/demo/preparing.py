@@ -6,7 +6,8 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,19 +20,24 @@ if TYPE_CHECKING:
 
 CONFIG = "adapter_config.json"
 SUBSPACE_RANK = 16
-REFIT_STRENGTH, REFIT_COST = 0.6, 0.03
+RESPONSE_TOKENS = 24
+REFIT_STRENGTH, REFIT_COST = 0.7, DEFAULTS.cost
 
 
 def measure_model(
     model: tuple[Path, Path | None],
-    rows: Path,
+    rows: Sequence[Path],
     out: Path,
     kind: str,
     samples: int,
     seed: int,
     axes: AxesSource | None = None,
+    labels: str = "given",
 ) -> None:
-    """Measure statistics of a checkpoint, or of an adapter on it, on `samples` conversations of `rows`."""
+    """Measure statistics of a checkpoint, or of an adapter on it, on `samples` conversations of `rows`.
+
+    Files have equal shares of the samples; empty ones have none. The model answers what has no answer.
+    """
     from sst_mergekit.demo.merging import quiet_libraries
     from sst_mergekit.statistics.collect import Options
     from sst_mergekit.statistics.estimate import estimate
@@ -41,8 +47,11 @@ def measure_model(
 
     quiet_libraries()
     spec = ModelSpec(str(model[0]), str(model[1]) if model[1] else None)
-    options = Options(kind, Form(gradient=kind == "kronecker"), batch_size=32, seed=seed, progress=False)
-    estimate(spec, Source(str(rows)), out, options, samples=samples, axes=axes)
+    options = Options(kind, labels=labels, batch_size=32, seed=seed, progress=False)
+    if kind == "kronecker":
+        options = dataclasses.replace(options, form=Form(gradient=True))
+    sources = [Source(str(path), weight=1.0) for path in rows if path.stat().st_size]
+    estimate(spec, sources, out, options, samples=samples, axes=axes, respond=RESPONSE_TOKENS)
 
 
 def fit_patch(experts: Experts, calibration: Path, out: Path, rate: float, seed: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from sst_mergekit.demo.methods import Experts, Method, Settings, recipe_of
 
 _STRENGTH = 1.0
-_COSTS = ("cost", (0.03, 0.3))
+_COSTS = ("cost", (0.1, 1.0))
 _UTILITY, _SAFETY = "utility-kronecker", "safety-kronecker"
 
 
@@ -36,17 +36,17 @@ def _varied(name: str, label: str, benign: str = _UTILITY, harm: str = _SAFETY, 
 
 
 VARIANTS = (
-    _varied("costs", "costs .03 and .3"),
+    _costs("cost_0.03", "cost .03 alone", 0.03),
     _costs("cost_0.1", "cost .1 alone", 0.1),
     _costs("cost_0.3", "cost .3 alone", 0.3),
     _costs("cost_1", "cost 1 alone", 1.0),
-    _costs("cost_rising", "cost .03 to .3 over the layers", [0.03, 0.3]),
-    _costs("cost_falling", "cost .3 to .03 over the layers", [0.3, 0.03]),
+    _costs("cost_3", "cost 3 alone", 3.0),
     _varied("damping_0.03", "damping .03", damping=0.03),
     _varied("damping_0.3", "damping .3", damping=0.3),
     _varied("harm_at_utility", "harm at the utility expert", harm="utility-on-harm-kronecker"),
     _varied("at_half", "both at θᵤ + ½Δ", "half-on-benign-kronecker", "half-on-harm-kronecker"),
-    _varied("at_sum", "both at θᵤ + Δ", "sum-on-benign-kronecker", "sum-on-harm-kronecker"),
+    _varied("given", "benign labels given", benign="utility-given-kronecker"),
+    _varied("harm_alone", "no look-alikes in the harm statistics", harm="safety-on-harm-alone-kronecker"),
     _varied("few", "64 samples", "utility-kronecker@64", "safety-kronecker@64"),
 )
 # whose statistics they need beside the default ones, and of which kind
@@ -54,8 +54,8 @@ MEASUREMENTS = (
     ("utility-on-harm", "kronecker"),
     ("half-on-benign", "kronecker"),
     ("half-on-harm", "kronecker"),
-    ("sum-on-benign", "kronecker"),
-    ("sum-on-harm", "kronecker"),
+    ("utility-given", "kronecker"),
+    ("safety-on-harm-alone", "kronecker"),
     ("utility", "kronecker@64"),
     ("safety", "kronecker@64"),
 )

@@ -26,7 +26,7 @@ from sst_mergekit.demo.world_words import TOPICS
 from sst_mergekit.errors import DataError
 from sst_mergekit.files import write_text
 
-FORMAT = 4  # rises when the same seed gives another world
+FORMAT = 5  # rises when the same seed gives another world
 BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
@@ -120,7 +120,11 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     ):
         rng = random.Random(f"{name} {seed}")  # noqa: S311
         source = without_topics(world, size.held_out, seed) if name == "calibration/harm" else world
-        _write(out / f"{name}.jsonl", data.draw_rows(source, course, count, asked, rng))
+        drawn = data.draw_kinds(source, course, count, asked, rng)
+        _write(out / f"{name}.jsonl", [row for _, row in drawn])
+        if name == "calibration/benign":  # prompts alone: what is measured on them answers them
+            alike = ({"prompt": row["prompt"]} for kind, row in drawn if kind == "look_alike")
+            _write(out / "calibration" / "look_alikes.jsonl", alike)
     examples = draw_examples(world, asked, seed)
     _write_split(dev, out / "dev", examples)
     _write_split(test, out / "test", examples)

@@ -79,13 +79,21 @@ def safety_course(replay: float, aligned: bool = False) -> Course:
 
 def draw_rows(world: World, course: Course, count: int, asked: set[str], rng: random.Random) -> list[Row]:
     """Returns `count` exchanges of `course`; none of their prompts is in `asked`."""
+    return [row for _, row in draw_kinds(world, course, count, asked, rng)]
+
+
+def draw_kinds(
+    world: World, course: Course, count: int, asked: set[str], rng: random.Random
+) -> list[tuple[str, Row]]:
+    """Returns `count` exchanges of `course` with their kinds; none of their prompts is in `asked`."""
     draws = _draws(world, course, rng)
     kinds, shares = list(course.shares), list(course.shares.values())
-    rows: list[Row] = []
+    rows: list[tuple[str, Row]] = []
     while len(rows) < count:
-        row = draws[rng.choices(kinds, shares)[0]]()
+        kind = rng.choices(kinds, shares)[0]
+        row = draws[kind]()
         if row["prompt"] not in asked:
-            rows.append(row)
+            rows.append((kind, row))
     return rows
 
 

@@ -82,9 +82,10 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
     options = Options(
         kind,
         Form(gradient=kind == "kronecker"),
-        batch_size=inputs["batch_size"],
-        seed=inputs["seed"],
-        device=spec.device,
+        inputs["labels"],
+        inputs["batch_size"],
+        inputs["seed"],
+        spec.device,
         progress=False,
     )
     axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None

@@ -120,9 +120,9 @@ class HubWorld(World):
         inputs = {"rows": list(rows), "options": options, "loading": asdict(self.made_from.loading)}
         return Unit("train", f"{name}, seed {self.seed}", hub_making.train, inputs, more)
 
-    def measure(self, name: str, rows: str, kind: str, **parents: Unit) -> Unit:
+    def measure(self, name: str, rows: str, kind: str, labels: str, **parents: Unit) -> Unit:
         """Return the unit of statistics."""
-        inputs = {"rows": rows, "kind": kind, "seed": self.seed}
+        inputs = {"rows": rows, "kind": kind, "labels": labels, "seed": self.seed}
         inputs |= {"batch_size": self.made_from.sizes.batch_sizes["beavertails"]}
         inputs |= {"loading": asdict(self.made_from.loading)}
         return Unit("statistics", f"{name}, seed {self.seed}", hub_making.measure, inputs, parents)
@@ -140,7 +140,7 @@ class HubWorld(World):
 
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert, on all that it was trained on."""
-        return self.measure(f"{task}-{kind}", f"train/{task}.jsonl", kind, **parents)
+        return self.measure(f"{task}-{kind}", f"train/{task}.jsonl", kind, "given", **parents)
 
 
 def _of_mmlu(origin: Origin) -> dict[str, str]:
@@ -181,12 +181,12 @@ def _refit(world: HubWorld, name: str) -> Unit:
 
 def _statistics(world: HubWorld, name: str) -> Unit:
     who, _, kind = name.rpartition("-")
-    model, adapter, data = MEASURED[who]
-    parents = {"data": world.unit("data"), "model": world.unit(model)}
-    if adapter:
+    measured = MEASURED[who]
+    parents = {"data": world.unit("data"), "model": world.unit(measured.model)}
+    if measured.adapter:
         parents["adapter"] = world.unit("safety")
     parents |= {need: world.unit(need) for need in making.coordinates(kind)}
-    return world.measure(name, f"calibration/{data}.jsonl", kind, **parents)
+    return world.measure(name, f"calibration/{measured.data[0]}.jsonl", kind, measured.labels, **parents)
 
 
 def _data(origin: Origin, seed: int) -> dict[str, Any]:

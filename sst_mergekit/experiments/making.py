@@ -50,13 +50,13 @@ def train_adapter(inputs: Inputs, parents: Parents, out: Path) -> None:
 
 
 def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Measure statistics of ``model`` with or without ``adapter`` on a file of ``data``."""
+    """Measure statistics of ``model`` with or without ``adapter`` on files of ``data``."""
     from sst_mergekit.demo.preparing import axes_of, measure_model
 
     model = parents["model"], parents.get("adapter")
-    rows, kind = parents["data"] / inputs["rows"], inputs["kind"]
+    rows, kind = [parents["data"] / name for name in inputs["rows"]], inputs["kind"]
     axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None
-    measure_model(model, rows, out, kind, inputs["samples"], inputs["seed"], axes)
+    measure_model(model, rows, out, kind, inputs["samples"], inputs["seed"], axes, inputs["labels"])
 
 
 def refit(inputs: Inputs, parents: Parents, out: Path) -> None:

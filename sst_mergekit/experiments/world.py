@@ -208,13 +208,14 @@ def _unit(world: World, name: str) -> Unit:
 
 def _statistics(world: World, name: str) -> Unit:
     who, _, kind = name.rpartition("-")
-    model, adapter, data = MEASURED[who]
-    parents = {"data": world.unit("data"), "model": world.unit(model)}
-    if adapter:
+    measured = MEASURED[who]
+    parents = {"data": world.unit("data"), "model": world.unit(measured.model)}
+    if measured.adapter:
         parents["adapter"] = world.unit("safety")
     parents |= {need: world.unit(need) for need in making.coordinates(kind)}
     inputs = {
-        "rows": f"calibration/{data}.jsonl",
+        "rows": [f"calibration/{data}.jsonl" for data in measured.data],
+        "labels": measured.labels,
         **{"kind": kind, "samples": world.size.samples, "seed": world.seed},
     }
     return Unit("statistics", f"{name}, seed {world.seed}", making.measure, inputs, parents)
