@@ -29,6 +29,13 @@ def _sst(
     return Method(f"sst_{name}", label, _FILTERED, second, sst_recipe(**shared), control)
 
 
+def _linear(experts: Experts, settings: Settings) -> dict[str, Any]:
+    weight = settings["strength"]
+    body = recipe_of("linear", experts, {"weight": round(1 - weight, 4)}, {"weight": weight}, {})
+    del body["base_model"], body["parameters"]
+    return body
+
+
 def _of_mergekit(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
     """Sparsifying methods of mergekit: only the safety patch is thinned."""
 
@@ -142,6 +149,7 @@ FAMILY = (
     _sst("random", "random subspace", _DENSITIES, control=True, filter="random"),
     _sst("magnitude", "largest entries", _DENSITIES, control=True, filter="magnitude"),
     _sst("svd", "top singular directions", _DENSITIES, control=True, filter="svd"),
+    Method("linear", "linear", 0.5, None, _linear, most=0.99),
     Method("dare_linear", "DARE", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("dare_linear")),
     Method("breadcrumbs", "Breadcrumbs", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("breadcrumbs")),
     Method("della", "DELLA", _ADDED, ("density", (0.5, 0.7)), _of_mergekit("della")),

@@ -65,13 +65,6 @@ def recipe_of(method: str, experts: Experts, utility: dict, safety: dict, shared
     }
 
 
-def _linear(experts: Experts, settings: Settings) -> dict[str, Any]:
-    weight = settings["strength"]
-    body = recipe_of("linear", experts, {"weight": round(1 - weight, 4)}, {"weight": weight}, {})
-    del body["base_model"], body["parameters"]
-    return body
-
-
 def _task_arithmetic(experts: Experts, settings: Settings) -> dict[str, Any]:
     weight = settings["strength"]
     return recipe_of("task_arithmetic", experts, {"weight": 1.0}, {"weight": weight}, {"normalize": False})
@@ -129,7 +122,6 @@ _DENSITIES = ("density", (0.5, 0.7))
 COSTS, FIRST = ("cost", (0.1, 1.0)), 0.9  # on both sides of the default, and the first strength
 
 METHODS = (
-    Method("linear", "linear", 0.5, None, _linear, most=0.99),
     Method("task_arithmetic", "Task Arithmetic", 0.7, None, _task_arithmetic),
     Method("ties", "TIES", 0.7, _DENSITIES, _sparse("ties")),
     Method("dare_ties", "DARE-TIES", 0.7, _DENSITIES, _sparse("dare_ties")),
