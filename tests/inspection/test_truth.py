@@ -79,7 +79,7 @@ def test_the_zero_patch_diverges_by_nothing(model, sequences):
 
 
 def test_a_tiny_divergence_is_not_lost_in_float32(model, sequences):
-    change = patch(model, 1e-3)
+    change = patch(model, 1e-4)
     expected = naive(model, sequences, change)
     assert Divergence(copy.deepcopy(model).float(), sequences)(change) == pytest.approx(expected, rel=0.05)
 
