@@ -1,5 +1,6 @@
 import errno
 import json
+from pathlib import Path
 
 import datasets
 import pytest
@@ -113,3 +114,109 @@ def test_the_hash_is_of_the_text(tmp_path):
         Source(write(tmp_path / "other.jsonl", [*ROWS[:-1], {"prompt": "x", "response": "y"}])), None, 0
     )
     assert content_hash(read) != content_hash(other)
+
+
+def numbered(path, name, count):
+    """A file of rows whose prompts say where they are from."""
+    rows = [{"prompt": f"{name} {i}", "response": "answer"} for i in range(count)]
+    return str(write(path / f"{name}.jsonl", rows))
+
+
+def taken(read):
+    """How many rows of each file there are, and the numbers of each in the order read."""
+    found = {}
+    for conversation in read:
+        name, number = conversation.messages[0][1].split()
+        found.setdefault(name, []).append(int(number))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("weights", "samples", "counts"),
+    [
+        ((3, 1), 16, (12, 4)),
+        ((0.5, 0.5), 3, (2, 1)),  # as many as are asked for, whatever the rounding
+        ((0.5, 0.5), 5, (2, 3)),
+        ((1, 1), None, (25, 25)),  # of all rows there are
+    ],
+)
+def test_weights_are_shares_of_the_samples(tmp_path, weights, samples, counts):
+    files = numbered(tmp_path, "one", 40), numbered(tmp_path, "two", 10)
+    sources = [Source(file, weight=weight) for file, weight in zip(files, weights, strict=True)]
+    read = read_conversations(sources, samples, 0)
+    assert tuple(map(len, taken(read).values())) == counts
+    assert read == read_conversations(sources, samples, 0)
+    assert list(taken(read)) == ["one", "two"]
+    assert taken(read)["one"] == sorted(taken(read)["one"])
+    if samples:
+        assert read != read_conversations(sources, samples, 1)
+
+
+def test_too_few_rows_are_taken_again(tmp_path):
+    files = numbered(tmp_path, "many", 40), numbered(tmp_path, "few", 3)
+    read = read_conversations([Source(file, weight=1.0) for file in files], 16, 0)
+    found = taken(read)
+    assert len(set(found["many"])) == 8
+    assert sorted(found["few"].count(number) for number in range(3)) == [2, 3, 3]
+
+
+def test_a_weight_alone_is_none(tmp_path):
+    file = numbered(tmp_path, "one", 9)
+    assert read_conversations(Source(file, weight=0.2), 4, 0) == read_conversations(Source(file), 4, 0)
+
+
+@pytest.mark.parametrize("samples", [None, 7])
+def test_without_weights_all_rows_count_alike(tmp_path, samples):
+    files = [Path(numbered(tmp_path, name, count)) for name, count in (("one", 5), ("two", 15))]
+    joined = tmp_path / "joined.jsonl"
+    joined.write_text("".join(file.read_text() for file in files))
+    read = read_conversations([Source(str(file)) for file in files], samples, 0)
+    assert read == read_conversations(Source(str(joined)), samples, 0)
+    assert len(read) == (samples or 20)
+
+
+def test_a_weight_for_each_or_for_none(tmp_path):
+    files = numbered(tmp_path, "one", 4), numbered(tmp_path, "two", 4)
+    sources = [Source(files[0], weight=1.0), Source(files[1])]
+    with pytest.raises(DataError, match="1 weights for 2 data sets; give each one or none"):
+        read_conversations(sources, None, 0)
+
+
+def test_an_empty_file_among_several_is_named(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    sources = [Source(numbered(tmp_path, "one", 4)), Source(str(tmp_path / "empty.jsonl"))]
+    with pytest.raises(DataError, match="empty.jsonl: holds no rows"):
+        read_conversations(sources, None, 0)
+
+
+OPEN = [
+    {"prompt": "q"},
+    {"prompt": "q", "response": None},
+    {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "q"}]},
+]
+
+
+@pytest.mark.parametrize("row", OPEN)
+def test_prompts_without_a_response_are_read_where_they_are_answered(tmp_path, row):
+    source = Source(write(tmp_path / "rows.jsonl", [row, ROWS[0]]))
+    first, second = read_conversations(source, None, 0, unanswered=True)
+    assert (first.messages[-1], first.answered) == (("user", "q"), False)
+    assert second.answered
+    with pytest.raises(DataError, match=r"row 1: (field 'response' is missing|the last message must be)"):
+        read_conversations(source, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "match"),
+    [
+        ({"prompt": " "}, "field 'prompt' is missing or empty"),
+        ({"prompt": "q", "response": ""}, "field 'response' is missing or empty"),
+        ({"response": "a"}, "field 'prompt' is missing or empty"),
+        ({"messages": [{"role": "user", "content": " "}]}, "the last message must be"),
+        ({"messages": [{"role": "system", "content": "s"}]}, "the last message must be"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused(tmp_path, row, match):
+    source = Source(write(tmp_path / "rows.jsonl", [row]))
+    with pytest.raises(DataError, match=match):
+        read_conversations(source, None, 0, unanswered=True)
