@@ -86,9 +86,11 @@ def estimate(
 def _answering(model: Any, options: Options, tokens: int) -> Answer:
     """Return what lets the model answer prompts; of several processes the first does it for all."""
 
-    def answer(tokenizer: Any, conversations: list[Conversation]) -> list[Conversation]:
+    def answer(tokenizer: Any, conversations: list[Conversation], templated: bool) -> list[Conversation]:
         first, size = options.team.first, options.batch_size
-        done = respond_to(model, tokenizer, conversations, tokens, size, options.progress) if first else None
+        if not first:
+            return options.team.told(None)
+        done = respond_to(model, tokenizer, conversations, templated, tokens, size, options.progress)
         return options.team.told(done)
 
     return answer

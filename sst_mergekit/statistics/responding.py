@@ -8,14 +8,16 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from sst_mergekit.errors import DataError, StatisticsError
+from sst_mergekit.errors import DataError
 from sst_mergekit.statistics.rows import Conversation
+from sst_mergekit.statistics.tokens import prompt_ids
 
 
 def respond(
     model: Any,
     tokenizer: Any,
     conversations: Sequence[Conversation],
+    chat_template: bool,
     max_new_tokens: int,
     batch_size: int = 8,
     progress: bool = True,
@@ -24,35 +26,26 @@ def respond(
 
     Args:
         model: in eval mode.
-        tokenizer: with a chat template.
+        tokenizer: the model's.
         conversations: answered or not.
+        chat_template: use the tokenizer's; without it a prompt ends with a newline, as in `tokenize`.
         max_new_tokens: of an answer; a longer one is cut.
         batch_size: prompts at a time.
         progress: show a bar.
 
     Raises:
-        StatisticsError: the tokenizer has no chat template, so nothing says where an answer begins.
         DataError: an answer is empty.
     """
     open_ = [number for number, each in enumerate(conversations) if not each.answered]
     if not open_:
         return list(conversations)
-    if not tokenizer.chat_template:
-        raise StatisticsError(
-            "--respond: the tokenizer has no chat template, which prompts need; give responses"
-        )
     done = list(conversations)
-    texts = {
-        number: tokenizer.apply_chat_template(
-            conversations[number].as_dicts(), add_generation_prompt=True, tokenize=False
-        )
-        for number in open_
-    }
-    order = sorted(open_, key=lambda number: -len(texts[number]))
+    prompts = {n: prompt_ids(conversations[n].messages, tokenizer, chat_template) for n in open_}
+    order = sorted(open_, key=lambda number: -len(prompts[number]))
     with tqdm(total=len(order), unit="answer", desc="respond", disable=not progress) as bar:
         for start in range(0, len(order), batch_size):
             batch = order[start : start + batch_size]
-            answers = _answers(model, tokenizer, [texts[number] for number in batch], max_new_tokens)
+            answers = _answers(model, tokenizer, [prompts[number] for number in batch], max_new_tokens)
             for number, answer in zip(batch, answers, strict=True):
                 if not answer.strip():
                     raise DataError(
@@ -63,9 +56,8 @@ def respond(
     return done
 
 
-def _answers(model: Any, tokenizer: Any, texts: list[str], max_new_tokens: int) -> list[str]:
-    """Return greedy continuations of texts; padded on the left, whatever the tokenizer's own side is."""
-    ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+def _answers(model: Any, tokenizer: Any, ids: list[list[int]], max_new_tokens: int) -> list[str]:
+    """Return greedy continuations of prompts; padded on the left, whatever the tokenizer's own side is."""
     longest = max(map(len, ids))
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id or 0
     rows = torch.tensor([[pad] * (longest - len(row)) + row for row in ids], device=model.device)

@@ -12,7 +12,8 @@ from sst_mergekit.statistics.rows import Conversation, Source, read_conversation
 from sst_mergekit.statistics.settings import ModelSpec
 from sst_mergekit.statistics.tokens import Sequence, tokenize
 
-Answer = Callable[[Any, list[Conversation]], list[Conversation]]  # of a tokenizer and conversations
+# (tokenizer, conversations, whether its chat template is used) -> all answered
+Answer = Callable[[Any, list[Conversation], bool], list[Conversation]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,6 @@ def read_sequences(
     if templated and not tokenizer.chat_template:
         raise StatisticsError(f"{spec.model}: its tokenizer has no chat template; give --no-chat-template")
     if answer is not None:
-        conversations = answer(tokenizer, conversations)
+        conversations = answer(tokenizer, conversations, templated)
     sequences = [tokenize(each, tokenizer, max_length, templated) for each in conversations]
     return Read(conversations, sequences, templated)

@@ -58,7 +58,7 @@ class StatisticsStore:
         """
         if self.weighted(names):
             raise StatisticsError(
-                f"{self.source}: holds {self.manifest.kind} statistics, whose inputs are weighted by gradients; "
+                f"{self.source}: holds {self.manifest.kind} statistics, with inputs weighted by gradients; "
                 "inputs alone are of --kind activation, measure those"
             )
         return {name: self._tensor(record, name, device) for name in names}

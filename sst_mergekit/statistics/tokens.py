@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,18 +66,25 @@ def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_t
         response = content + _eos(tokenizer)
         if whole.startswith(prompt):
             response = _to_end_mark(whole[len(prompt) :], content, tokenizer)
-        start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     else:
-        prompt = "\n".join(content for _, content in conversation.messages[:-1]) + "\n"
         response = conversation.messages[-1][1] + _eos(tokenizer)
-        start = tokenizer(prompt)["input_ids"]
-        start = start[:-1] if start and start[-1] == tokenizer.eos_token_id else start
+    start = prompt_ids(conversation.messages[:-1], tokenizer, chat_template)
     ids = start + tokenizer(response, add_special_tokens=False)["input_ids"]
     if max(len(start), 1) >= min(len(ids), max_length):
         raise DataError(
             f"a prompt of {len(start)} tokens leaves none of {max_length} for a response; raise --max-length"
         )
     return Sequence(tuple(ids[:max_length]), len(start))
+
+
+def prompt_ids(messages: Iterable[tuple[str, str]], tokenizer: Any, chat_template: bool) -> list[int]:
+    """Return the ids after which a response begins, of messages (role, content)."""
+    if chat_template:
+        turns = [{"role": role, "content": content} for role, content in messages]
+        prompt = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        return tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    start = tokenizer("\n".join(content for _, content in messages) + "\n")["input_ids"]
+    return start[:-1] if start and start[-1] == tokenizer.eos_token_id else start
 
 
 def _to_end_mark(rendered: str, content: str, tokenizer: Any) -> str:
