@@ -10,10 +10,10 @@ from mergekit.common import ModelReference
 from torch import Tensor
 
 from sst_mergekit.adapters.deltas import deltas
-from sst_mergekit.adapters.plan import Numbers, Plan, plan
+from sst_mergekit.adapters.plan import Plan, plan
 from sst_mergekit.core.kept import Kept, kept
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.plugin.evidence import opened
+from sst_mergekit.plugin.evidence import Side, Source, opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
 from sst_mergekit.plugin.patching import PatchFilter
 from sst_mergekit.plugin.roles import Cast, cast, sources
@@ -42,12 +42,56 @@ class Inspected:
     warning: str
 
 
+@dataclass(frozen=True)
+class Scene:
+    """One patched expert: what its patch is of, and what it is filtered with.
+
+    Attributes:
+        expert: the one that is patched.
+        start: what its patch is measured from.
+        utilities: the utility experts; none where all experts are of equal standing.
+        harm, benign: where its statistics are, and those that price it.
+        numbers: the recipe's, of every weight.
+    """
+
+    expert: ModelReference
+    start: ModelReference
+    utilities: tuple[ModelReference, ...]
+    harm: Source
+    benign: Side
+    numbers: Plan
+
+    @property
+    def geometry(self) -> str:
+        """Return the name of the recipe's geometry."""
+        return self.numbers.weights[0].shared["geometry"]
+
+    def layers(self) -> Iterator[tuple[str, LayerFilter | None, Tensor]]:
+        """Yield each changed weight's name, its filter (None: no statistics) and its patch, [d_out, d_in]."""
+        for name, change, stored in deltas(str(self.start), str(self.expert)):
+            found = self.numbers.of_module(name.removesuffix(".weight"), str(self.expert))
+            layer = PatchFilter.of(found.shared).layer(found.name, self.harm, self.benign)
+            yield found.name, layer, change.T if layer and stored and layer.transposed else change
+
+
 def inspect(recipe: Recipe) -> Iterator[Inspected]:
     """Yield what the merge would keep of every changed weight, a weight at a time.
 
     Raises:
         RecipeError: the recipe is of another method or form, or a model cannot be read.
         StatisticsError: no statistics for a changed weight, or of another shape or kind.
+    """
+    for scene in scenes(recipe):
+        stores = opened((scene.harm,), scene.benign)
+        for name, layer, patch in scene.layers():
+            yield _inspected(str(scene.expert), name, layer, patch, stores)
+
+
+def scenes(recipe: Recipe) -> Iterator[Scene]:
+    """Yield the patched experts of a recipe.
+
+    Raises:
+        RecipeError: the recipe is of another method or form.
     """
     if recipe.raw.get("merge_method") != METHOD or recipe.base is None:
         raise RecipeError(f"merge_method: got '{recipe.raw.get('merge_method')}'; only sst filters patches")
@@ -61,11 +105,7 @@ def inspect(recipe: Recipe) -> Iterator[Inspected]:
         start = _start(recipe, experts, numbers.weights[0].shared)
         (harm,) = sources([expert], fisher)
         benign = experts.price(expert, fisher, weight)
-        stores = opened((harm,), benign)
-        for name, change, stored in deltas(str(start), str(expert)):
-            found = _numbers(numbers, name, str(expert))
-            layer = PatchFilter.of(found.shared).layer(found.name, harm, benign)
-            yield _inspected(str(expert), found, layer, change, stored, stores)
+        yield Scene(expert, start, experts.utility, harm, benign, numbers)
 
 
 def _start(recipe: Recipe, experts: Cast[ModelReference], shared: Mapping[str, Any]) -> ModelReference:
@@ -80,26 +120,16 @@ def _start(recipe: Recipe, experts: Cast[ModelReference], shared: Mapping[str, A
     return experts.utility[0]
 
 
-def _numbers(numbers: Plan, name: str, expert: str) -> Numbers:
-    return numbers.of_module(name.removesuffix(".weight"), expert)
-
-
 def _inspected(
-    expert: str,
-    numbers: Numbers,
-    layer: LayerFilter | None,
-    change: Tensor,
-    stored: bool,
-    stores: Sequence[StatisticsStore],
+    expert: str, name: str, layer: LayerFilter | None, patch: Tensor, stores: Sequence[StatisticsStore]
 ) -> Inspected:
     if layer is None:
-        return Inspected(expert, numbers.name, None, "no statistics: the utility expert's weight is kept")
-    patch = change.T if stored and layer.transposed else change
+        return Inspected(expert, name, None, "no statistics: the utility expert's weight is kept")
     found = layer.ask(kept, patch)
     notes = list(dict.fromkeys(note for store in stores if (note := _few(store.manifest, layer))))
     if found.norm < LITTLE:
         notes.insert(0, f"only {found.norm:.1%} of the norm is left")
-    return Inspected(expert, numbers.name, found, "; ".join(notes))
+    return Inspected(expert, name, found, "; ".join(notes))
 
 
 def _few(manifest: Manifest, layer: LayerFilter) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sst_mergekit.inspection.layers import Inspected
+from sst_mergekit.inspection.measured import Judged
 
 HEADER = ("weight", "ρ min", "10 %", "median", "90 %", "max", "norm", "cost", "relevance")
 
@@ -33,6 +34,30 @@ def warnings(found: Sequence[Inspected]) -> list[str]:
     return [
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {warning}"
         for warning, names in about.items()
+    ]
+
+
+def truth(judged: Mapping[str, Judged]) -> str:
+    """Return one line a side: how well foretold prices agree with measured divergences."""
+    lines = [""]
+    for side, each in judged.items():
+        found = each.agreement
+        lines.append(
+            f"{side}, price against divergence of {found.n} patches on {each.prompts} prompts: "
+            f"Spearman {found.spearman:.3f}, Pearson of logs {found.pearson:.3f}, "
+            f"bias {found.bias:+.2f} (log of measured over foretold)"
+        )
+    return "\n".join(lines)
+
+
+def shared(judged: Mapping[str, Judged]) -> list[str]:
+    """Return a warning for each side whose rows are not all held out."""
+    flags = {"benign": "--data", "harm": "--harm"}
+    return [
+        f"{flags[side]}: {each.shared} of {each.prompts} prompts are among those that the statistics were "
+        "measured on; give rows that are held out"
+        for side, each in judged.items()
+        if each.shared
     ]
 
 
