@@ -13,8 +13,8 @@ from sst_mergekit.demo.report import BASELINE, CONTROLS, LABELS, markdown_table
 from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation.paired import Difference, holm, paired
 
-WANTED_CUT = 0.75  # of Task Arithmetic's tax
-WANTED_SEEDS, WANTED_WORLDS = 10, 2
+WANTED_CUT, WANTED_SEEDS, ALPHA = 0.6, 10, 0.05  # the cut is of Task Arithmetic's tax
+RIVALS = (BASELINE, "ties", "dare_ties", "sst_shuffled")  # of whose hypervolume a merge is to be ahead
 
 
 @dataclass(frozen=True)
@@ -105,31 +105,27 @@ def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> st
     header = (f"{LABELS[method]} against", "hypervolume", "p (Holm)", "seeds won", "tax (the rival's)", "cut")
     worlds = sorted({unit.world for unit in units})
     counted = ", ".join(f"{sum(u.world == world for u in units)} of the {world}" for world in worlds)
-    return f"Seeds: {counted}.\n\n{markdown_table(header, rows)}\n{verdict(units, lines, method)}\n"
+    return f"Seeds: {counted}.\n\n{markdown_table(header, rows)}\n{verdict(units, method)}\n"
 
 
-def verdict(units: Sequence[Unit], lines: Sequence[Line], method: str) -> str:
-    """Return in words whether the bar is met: tax, hypervolume, and enough seeds and worlds for either."""
-    worlds = {unit.world for unit in units}
-    enough = len(worlds) >= WANTED_WORLDS and len(units) >= WANTED_SEEDS
+def verdict(units: Sequence[Unit], method: str) -> str:
+    """Return in words whether the bar is met in each world: tax, hypervolume, and enough seeds for either."""
+    return "\n".join(_of_world(world, units, method) for world in sorted({unit.world for unit in units}))
+
+
+def _of_world(world: str, units: Sequence[Unit], method: str) -> str:
+    own = [unit for unit in units if unit.world == world]
+    lines = [line for line in tally(own, method) if line.name in RIVALS]
     cut = next((line.cut for line in lines if line.name == BASELINE), None)
-    rivals = [line for line in lines if line.name not in CONTROLS and not _is_kin(line.name, method)]
-    ahead = [line for line in rivals if line.hypervolume.mean > 0 and line.p is not None and line.p < 0.05]
-    behind = [line for line in rivals if line.hypervolume.mean < 0 and line.p is not None and line.p < 0.05]
-    parts = [
-        f"Tax cut against Task Arithmetic: {'unknown' if cut is None else format(cut, '.0%')} "
-        f"(wanted {WANTED_CUT:.0%}: {'met' if cut is not None and cut >= WANTED_CUT else 'not met'}).",
-        f"Hypervolume ahead of {len(ahead)} of {len(rivals)} rivals at p < 0.05, behind {len(behind)} "
-        f"({'met' if rivals and len(ahead) == len(rivals) else 'not met'}).",
-    ]
-    if not enough:
-        parts.append(f"Too few for the bar: {WANTED_SEEDS} seeds in {WANTED_WORLDS} worlds are wanted.")
-    return " ".join(parts)
-
-
-def _is_kin(name: str, method: str) -> bool:
-    """Variants of SST are no rivals of one another."""
-    return name.startswith("sst") and method.startswith("sst")
+    ahead = [line.hypervolume.mean > 0 and line.p is not None and line.p < ALPHA for line in lines]
+    rest = ", ".join(LABELS[line.name] for line, won in zip(lines, ahead, strict=True) if not won)
+    few = f" Too few for the bar: {WANTED_SEEDS} seeds are wanted." if len(own) < WANTED_SEEDS else ""
+    met = "met" if cut is not None and cut >= WANTED_CUT else "not met"
+    return (
+        f"- {world}: tax {'unknown' if cut is None else format(cut, '.0%')} below Task Arithmetic's "
+        f"(wanted {WANTED_CUT:.0%}: {met}); hypervolume ahead of "
+        f"{sum(ahead)} of {len(lines)} merges at p < {ALPHA}{f', not of {rest} (not met)' if rest else ' (met)'}.{few}"
+    )
 
 
 def _world(command: str) -> str:

@@ -10,7 +10,7 @@ from sst_mergekit.demo.report import TRAINED
 from sst_mergekit.demo.tally import read, tally, verdict
 from sst_mergekit.errors import DataError
 
-METHODS = ("task_arithmetic", "sst", "sst_shuffled", TRAINED)
+METHODS = ("task_arithmetic", "ties", "sst", "sst_shuffled", TRAINED)
 
 
 def report(tmp_path, name, command, seeds, **figures):
@@ -32,7 +32,7 @@ def report(tmp_path, name, command, seeds, **figures):
 
 @pytest.fixture
 def two_worlds(tmp_path):
-    better = {"sst": (0.9, 0.02), "sst_shuffled": (0.95, 0.2)}
+    better = {"sst": (0.9, 0.02), "sst_shuffled": (0.85, 0.2)}
     first = report(tmp_path, "first", "sst-mergekit demo --seeds 10", range(10), **better)
     return first, report(tmp_path, "drifted", "sst-mergekit demo --drift", range(10), **better)
 
@@ -45,24 +45,23 @@ def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
     assert against.hypervolume.pairs == against.hypervolume.won == 20
     assert against.hypervolume.mean == pytest.approx(0.1009)
     assert against.cut == pytest.approx(0.8)
-    text = verdict(units, list(lines.values()), "sst")
-    assert "80% (wanted 75%: met)" in text
-    assert "ahead of 2 of 2 rivals" in text  # the control is no rival
-    assert "Too few" not in text
+    drifted, first = verdict(units, "sst").splitlines()
+    assert drifted.startswith("- drifted world: tax 80% below")
+    assert first.startswith("- first world: tax 80% below Task Arithmetic's (wanted 60%: met)")
+    assert first.endswith("hypervolume ahead of 3 of 3 merges at p < 0.05 (met).")
 
 
-def test_one_world_or_nine_seeds_are_too_few_whatever_the_figures(two_worlds):
+def test_nine_seeds_are_too_few_whatever_the_figures(two_worlds):
     first, drifted = read(two_worlds[:1]), read(two_worlds[1:])
-    for units, few in ((first, True), (first[:5] + drifted[:4], True), (first[:5] + drifted[:5], False)):
-        assert ("Too few for the bar" in verdict(units, tally(units, "sst"), "sst")) == few
+    lines = verdict(first + drifted[:9], "sst").splitlines()
+    assert ["Too few for the bar: 10 seeds" in line for line in lines] == [True, False]
 
 
 def test_a_lost_comparison_is_called_lost(tmp_path):
-    units = read([report(tmp_path, "a", "sst-mergekit demo", range(4), **{TRAINED: (0.95, 0.01)})])
-    lines = tally(units, "sst")
-    text = verdict(units, lines, "sst")
-    assert "behind 1 (not met)" in text
-    assert "0% (wanted 75%: not met)" in text
+    units = read([report(tmp_path, "a", "sst-mergekit demo", range(10), ties=(0.95, 0.01), sst=(0.9, 0.1))])
+    text = verdict(units, "sst")
+    assert "tax 0% below Task Arithmetic's (wanted 60%: not met)" in text
+    assert "ahead of 2 of 3 merges at p < 0.05, not of TIES (not met)" in text
 
 
 def test_a_tax_that_is_null_leaves_the_mean(tmp_path):

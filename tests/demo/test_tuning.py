@@ -86,7 +86,8 @@ def test_what_is_left_goes_where_safety_rises_most():
     method = dataclasses.replace(METHOD["task_arithmetic"], strength=1.0)
     known = {1.0: 0.95, 0.97: 0.2, 0.5: 0.1}
     points = [
-        Point({"strength": s}, Scores(Rate(v, 0.01, 160), *[Rate(0.5, 0.01, 50)] * 3)) for s, v in known.items()
+        Point({"strength": s}, Scores(Rate(v, 0.01, 160), *[Rate(0.5, 0.01, 50)] * 3))
+        for s, v in known.items()
     ]
     assert propose(method, 16, points) == [{"strength": 0.985}]
 
