@@ -119,12 +119,13 @@ def _of_world(world: str, units: Sequence[Unit], method: str) -> str:
     cut = next((line.cut for line in lines if line.name == BASELINE), None)
     ahead = [line.hypervolume.mean > 0 and line.p is not None and line.p < ALPHA for line in lines]
     rest = ", ".join(LABELS[line.name] for line, won in zip(lines, ahead, strict=True) if not won)
+    others = f", not of {rest} (not met)" if rest else " (met)"
     few = f" Too few for the bar: {WANTED_SEEDS} seeds are wanted." if len(own) < WANTED_SEEDS else ""
     met = "met" if cut is not None and cut >= WANTED_CUT else "not met"
     return (
         f"- {world}: tax {'unknown' if cut is None else format(cut, '.0%')} below Task Arithmetic's "
         f"(wanted {WANTED_CUT:.0%}: {met}); hypervolume ahead of "
-        f"{sum(ahead)} of {len(lines)} merges at p < {ALPHA}{f', not of {rest} (not met)' if rest else ' (met)'}.{few}"
+        f"{sum(ahead)} of {len(lines)} merges at p < {ALPHA}{others}.{few}"
     )
 
 
