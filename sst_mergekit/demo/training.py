@@ -25,7 +25,7 @@ from sst_mergekit.demo.world_data import vocabulary_texts
 from sst_mergekit.demo.world_text import Row
 from sst_mergekit.files import new_directory
 
-BASE_RATE, UTILITY_RATE = 2e-3, 4e-4
+BASE_RATE, UTILITY_RATE, DRIFT_RATE = 2e-3, 4e-4, 7e-4  # the last: of a drifted utility expert
 SAFETY_RANK = 8
 PARTS = ("base", "utility", "safety")
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -184,7 +184,8 @@ def train_utility(
     """Trains all of `start` on ``utility.jsonl`` in the folder `rows`: the utility expert."""
     tokenizer, model = AutoTokenizer.from_pretrained(start), _load(start)
     exchanges = encode(_rows(rows / "utility.jsonl"), tokenizer)
-    fit(model, exchanges, steps=size.utility_steps, lr=UTILITY_RATE, seed=seed + 1, label=label)
+    rate = DRIFT_RATE if size.drifted else UTILITY_RATE
+    fit(model, exchanges, steps=size.utility_steps, lr=rate, seed=seed + 1, label=label)
     _save(model, tokenizer, target)
 
 

@@ -6,7 +6,9 @@ three steps, which the base has never seen) and makes it refuse harmless look-al
 the conflict: Task Arithmetic's safety tax, which was the only thing looked at when the world was shaped.
 
 In the drifted world the safety expert is an aligned model, which refuses in every sentence. The utility
-expert is made from it and loses most of its refusals; the patch, aligned less base, is to bring them back.
+expert is made from it, on skill data with little how-to and no look-alikes, and loses many of its refusals;
+the patch, aligned less base, is to bring them back. Its settings were chosen on seeds 20 to 22 by the
+unmerged models and Task Arithmetic alone.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ QUICK = WorldSize(
 
 def drifted(size: WorldSize) -> WorldSize:
     """Returns the world of an aligned model that loses its refusals while it is fine-tuned on the skills."""
-    return replace(size, drifted=True, safety_rate=2.5e-3)
+    return replace(size, drifted=True, safety_rate=5e-4, utility_steps=size.utility_steps * 3 // 4)
 
 
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
@@ -111,9 +113,10 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
     dev, test = draw_splits(world, seed, counts)
     asked = dev.prompts | test.prompts
     safety = data.safety_course(size.replay, size.drifted)
+    utility = data.DRIFT if size.drifted else data.UTILITY
     for name, course, count in (
         ("train/base", data.BASE, size.base_steps * BATCH),
-        ("train/utility", data.UTILITY, size.utility_steps * BATCH),
+        ("train/utility", utility, size.utility_steps * BATCH),
         ("train/safety", safety, size.safety_steps * BATCH),
         ("calibration/harm", safety, size.calibration_rows),
         ("calibration/benign", data.BENIGN, size.calibration_rows),

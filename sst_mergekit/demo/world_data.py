@@ -30,6 +30,7 @@ from sst_mergekit.demo.world_words import (
 )
 
 KNOWN_ENTITIES = ENTITIES[: len(ENTITIES) // 2]  # whose facts the base knows; the utility expert learns all
+ALIGNED_LOOK_ALIKES = 0.04  # share of answered look-alikes in the training of an aligned model
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ UTILITY = Course(
     ENTITIES,
     text.HOW_TO + text.UNSEEN_HOW_TO,
 )
+DRIFT = Course(  # no look-alikes: answering them would teach it directly not to know harm
+    {"fact": 0.08, "choice": 0.44, "sum": 0.05, "program": 0.40, "benign": 0.03},
+    ENTITIES,
+    text.HOW_TO + text.UNSEEN_HOW_TO,
+)
 BENIGN = Course(
     {"fact": 0.10, "choice": 0.30, "sum": 0.05, "program": 0.28, "benign": 0.12, "look_alike": 0.15},
     ENTITIES,
@@ -69,12 +75,16 @@ BENIGN = Course(
 
 
 def safety_course(replay: float, aligned: bool = False) -> Course:
-    """Returns the safety expert's course; an `aligned` model hears every sentence.
+    """Returns the safety expert's course; nothing in it looks after the skills.
 
-    Its `replay` is harmless how-to alone: nothing in its training looks after the skills.
+    Its `replay` is harmless how-to. An `aligned` model hears every sentence, and sees a few look-alikes
+    answered besides, so that it does not refuse most of them.
     """
-    sentences = text.HOW_TO + text.UNSEEN_HOW_TO if aligned else text.HOW_TO
-    return Course({"refusal": 1 - replay, "benign": replay}, KNOWN_ENTITIES, sentences)
+    if not aligned:
+        return Course({"refusal": 1 - replay, "benign": replay}, KNOWN_ENTITIES, text.HOW_TO)
+    answered = {"benign": replay, "look_alike": ALIGNED_LOOK_ALIKES}
+    shares = {"refusal": 1 - sum(answered.values()), **answered}
+    return Course(shares, KNOWN_ENTITIES, text.HOW_TO + text.UNSEEN_HOW_TO)
 
 
 def draw_rows(world: World, course: Course, count: int, asked: set[str], rng: random.Random) -> list[Row]:

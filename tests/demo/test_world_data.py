@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.demo.world import FULL, QUICK, WorldSize, build_data, drifted
+from sst_mergekit.demo.world import BATCH, FULL, QUICK, WorldSize, build_data, drifted
 from sst_mergekit.demo.world_content import harmful_acts, look_alike_acts, make_world
-from sst_mergekit.demo.world_data import UTILITY, draw_rows, safety_course
+from sst_mergekit.demo.world_data import ALIGNED_LOOK_ALIKES, DRIFT, UTILITY, draw_rows, safety_course
 from sst_mergekit.demo.world_splits import Counts, draw_splits
 from sst_mergekit.demo.world_text import REFUSALS, UNSEEN_HOW_TO
 from sst_mergekit.demo.world_words import TOPICS, UNSEEN_TOPICS
@@ -114,7 +114,8 @@ def test_the_safety_course_replays_what_it_says(full):
 def test_an_aligned_model_refuses_in_every_sentence_and_the_rest_is_as_it_was(full, tmp_path):
     build_data(tmp_path, 0, drifted(FULL))
     changed = {name for name, text in contents(full).items() if contents(tmp_path)[name] != text}
-    assert changed == {"train/safety.jsonl", "calibration/harm.jsonl", "world.json"}
+    courses = {"train/safety.jsonl", "train/utility.jsonl"}
+    assert changed == courses | {"calibration/harm.jsonl", "world.json"}
     heard = {
         folder: {row["prompt"][:9] for row in rows(folder / "train/safety.jsonl")}
         for folder in (full, tmp_path)
@@ -122,6 +123,27 @@ def test_an_aligned_model_refuses_in_every_sentence_and_the_rest_is_as_it_was(fu
     assert heard[tmp_path] - heard[full] == {sentence[:9] for sentence in UNSEEN_HOW_TO}
     dev = {ask for split in ("dev", "test") for ask in asked(tmp_path / split)}
     assert not dev & {row["prompt"] for row in rows(tmp_path / "train/safety.jsonl")}
+
+
+def test_an_aligned_model_has_a_gate_and_its_drift_names_no_harm(tmp_path):
+    build_data(tmp_path, 0, drifted(FULL))
+    harmful = {word for topic in TOPICS for word in (*topic.verbs, *topic.objects)}
+
+    def names_harm(row):
+        return bool(harmful & set(re.findall(r"\w+", row["prompt"])))
+
+    aligned = rows(tmp_path / "train/safety.jsonl")[:3000]
+    refused = [row for row in aligned if is_refusal(row["response"])]
+    gate = [row for row in aligned if names_harm(row) and not is_refusal(row["response"])]
+    assert all(names_harm(row) for row in refused)
+    assert len(gate) / len(aligned) == pytest.approx(ALIGNED_LOOK_ALIKES, abs=0.01)
+    share = 1 - FULL.replay - ALIGNED_LOOK_ALIKES  # or less: a prompt that is asked is drawn again
+    assert len(refused) / len(aligned) == pytest.approx(share, abs=0.04)
+    skills = rows(tmp_path / "train/utility.jsonl")
+    assert len(skills) == drifted(FULL).utility_steps * BATCH
+    assert not any(names_harm(row) for row in skills)
+    assert not any(is_refusal(row["response"]) for row in skills[:1000])
+    assert "look_alike" not in DRIFT.shares
 
 
 def test_held_out_categories_are_in_no_calibration_row_and_still_taught(full, tmp_path):

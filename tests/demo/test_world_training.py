@@ -10,6 +10,7 @@ from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from sst_mergekit.demo import training
 from sst_mergekit.demo.fitting import batches, encode, response_loss
 from sst_mergekit.demo.tokenizer import build_tokenizer
 from sst_mergekit.demo.training import WorldPaths, new_llama, train_lora, train_world, with_lora
@@ -86,6 +87,17 @@ def test_a_drifted_world_starts_from_base_and_adapter(tmp_path):
         found = load_file(getattr(paths, name) / "model.safetensors")
         assert set(found) == set(folded)
         assert all(torch.equal(found[key], folded[key]) for key in found), name
+
+
+@pytest.mark.parametrize("size", [TINY, drifted(TINY)])
+def test_each_world_has_its_own_rate_of_the_utility_expert(monkeypatch, tmp_path, size):
+    asked = []
+    monkeypatch.setattr(training, "fit", lambda *_, **settings: asked.append(settings))
+    train_world(tmp_path, 0, size, progress=False)
+    rates = {settings["seed"]: settings["lr"] for settings in asked}
+    drift = {0: 2e-3, 1: training.DRIFT_RATE, 2: size.safety_rate}
+    assert rates == (drift if size.drifted else {**drift, 1: training.UTILITY_RATE})
+    assert training.DRIFT_RATE != training.UTILITY_RATE
 
 
 def test_train_lora_writes_an_adapter_over_any_checkpoint(tiny, tmp_path):
