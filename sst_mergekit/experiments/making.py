@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def fold(inputs: Inputs, parents: Parents, out: Path) -> None:
 class _Made(Experts):
     """Experts whose statistics lie where the store put them."""
 
-    places: Parents
+    places: Parents = field(default_factory=dict)
 
     def fisher(self, kind: str) -> tuple[str, str]:
         return str(self.places[f"utility-{kind}"]), str(self.places[f"safety-{kind}"])
@@ -91,4 +91,4 @@ def coordinates(kind: str) -> tuple[str, ...]:
 def experts_of(parents: Parents) -> Experts:
     """Return what the demo's functions know experts by, at the places of `parents`."""
     base, utility, safety = (str(parents.get(name, "")) for name in ("base", "utility", "safety"))
-    return _Made(base, utility, f"{base}+{safety}", "", "", parents)
+    return _Made(base, utility, f"{base}+{safety}", "", "", places=parents)
