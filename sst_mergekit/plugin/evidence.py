@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sst_mergekit.core.filtering import GRADIENT
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import FACTORS, Geometry
 from sst_mergekit.core.pooling import pool
@@ -163,6 +162,6 @@ def _one(source: Source, name: str, geometry: Geometry) -> Evidence:
     if record is None:
         raise NoStatistics(store)
     share = store.trace(record, geometry) / (store.total_trace(geometry) or 1.0)
-    optional = (GRADIENT,) if GRADIENT in record.tensors else ()
-    tensors = store.tensors(record, (*geometry.needs, *optional))
-    return Evidence(tensors, share, record.shape, record.transposed, store.source)
+    return Evidence(
+        store.tensors(record, geometry.needs), share, record.shape, record.transposed, store.source
+    )

@@ -20,7 +20,6 @@ from sst_mergekit.plugin.parameters import (
     OnMissing,
     Patch,
     Role,
-    Score,
     Strength,
     Threshold,
     Weight,
@@ -44,7 +43,6 @@ def sst(
     filter: FilterName = DEFAULTS.filter,  # noqa: A002  (the recipe's key)
     cost: Cost = DEFAULTS.cost,
     density: Density = DEFAULTS.density,
-    score: Score = DEFAULTS.score,
     threshold: Threshold = defaults.THRESHOLD,
     strength: Strength = defaults.STRENGTH,
     damping: Damping = DEFAULTS.damping,
@@ -66,7 +64,7 @@ def sst(
         raise RecipeError(f"strength: got {strength:g}, expected 0 to 1 with 'patch: interpolate'")
     entries = {entry.id: entry for entry in group.non_base}
     experts = cast({key: role[key] for key in entries})
-    settings = FilterSettings(filter, cost, density, score, None, damping, seed)
+    settings = FilterSettings(filter, cost, density, None, damping, seed)
     patch_filter = PatchFilter(geometry, settings, on_missing, balance == "global", layer_weight, threshold)
     base: torch.Tensor = group.base.tensor  # type: ignore[union-attr]
     utility = _combined(base, [entries[key] for key in experts.utility], weight)

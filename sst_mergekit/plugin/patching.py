@@ -45,7 +45,7 @@ class PatchFilter:
     @classmethod
     def of(cls, shared: Mapping[str, Any]) -> PatchFilter:
         """Return the filter of a recipe's shared parameters, as mergekit has found them for one weight."""
-        names = ("filter", "cost", "density", "score", "damping", "seed")
+        names = ("filter", "cost", "density", "damping", "seed")
         return cls(
             shared["geometry"],
             FilterSettings(**{name: shared[name] for name in names}),

@@ -197,8 +197,6 @@ def test_transposed_weights_keep_their_patch(tmp_path):
             ("--factors", "token", "--kind", "diagonal"),
             "--kind diagonal: this form is of kind kronecker or ekfac",
         ),
-        (("--centred",), "--kind kronecker: this form is of kind diagonal alone"),
-        (("--gradient", "--kind", "activation"), "--kind activation: this form is of kind any that needs"),
         (("--kind", "ekfac", "--basis", "./nowhere", "./nowhere"), "./nowhere: no such directory"),
         (
             ("--kind", "subspace", "--patch", "./nowhere", "./nowhere"),
