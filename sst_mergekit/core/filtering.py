@@ -29,7 +29,7 @@ def filter_patch(
         patch: [d_out, d_in].
         harm, benign: the layer's statistics by name, what ``geometry.needs``.
         kappa: balance of the layer, > 0.
-        settings: filter, cost, density, threshold, damping, seed.
+        settings: filter, cost, density, damping, seed.
 
     Raises:
         ValueError: the statistics cannot be used (not finite, rank deficient without damping).
@@ -93,7 +93,7 @@ def _in_basis(geometry: Geometry, name: str) -> Filter:
         basis = geometry.basis(harm, benign, kappa, settings.damping)
         coordinates = basis.coordinates(patch)
         if name == "hard":
-            return basis.back(coordinates * _kept(basis.rho, settings))
+            return basis.back(coordinates * weights.hard(basis.rho, settings.density))
         return basis.back(coordinates * direction_weights(basis, name, settings))
 
     return apply
@@ -109,10 +109,3 @@ def direction_weights(basis: Basis, name: str, settings: FilterSettings) -> Tens
         generator = torch.Generator().manual_seed(settings.seed)
         sides = [weights.shuffled(side, generator) for side in sides]
     return math.prod((side[:, None] if i < len(sides) - 1 else side for i, side in enumerate(sides)), start=1)  # type: ignore[return-value]
-
-
-def _kept(score: Tensor, settings: FilterSettings) -> Tensor:
-    """Return 1 for the directions that filter ``hard`` keeps, 0 for the others."""
-    if settings.threshold is not None:
-        return (score >= settings.threshold).to(score.dtype)
-    return weights.hard(score, settings.density)

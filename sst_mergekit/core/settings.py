@@ -18,7 +18,6 @@ class FilterSettings:
             ``random``, ``magnitude``, ``svd`` (a `density` share at the separable filter's norm).
         cost: price c >= 0 of benign cost against harm relevance; 0 keeps the whole patch.
         density: share of directions kept by ``hard`` and the controls, in (0, 1].
-        threshold: where given, ``hard`` keeps the directions whose rho reaches it instead of a share.
         damping: epsilon >= 0 added to both sides after scaling to mean eigenvalue 1.
         seed: for ``shuffled`` and ``random``.
     """
@@ -26,7 +25,6 @@ class FilterSettings:
     filter: str = "separable"
     cost: float = 0.3
     density: float = 0.3
-    threshold: float | None = None
     damping: float = 0.1
     seed: int = 0
 
@@ -34,7 +32,6 @@ class FilterSettings:
 GEOMETRY = "kronecker"
 STRENGTH = 1.0
 PATCH = "add"
-THRESHOLD = "layer"
 BALANCE = "global"
 ON_MISSING = "error"
 DEFAULTS = FilterSettings()

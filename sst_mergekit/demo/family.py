@@ -136,7 +136,6 @@ def _dare_svd(experts: Experts, settings: Settings) -> dict[str, Any]:
 FAMILY = (
     _sst("soft", "SST, soft", filter="soft"),
     _sst("hard", "SST, hard", _DENSITIES, filter="hard"),
-    _sst("global", "SST, hard, global threshold", _DENSITIES, filter="hard", threshold="global"),
     _sst("activation", "SST, activation", geometry="activation"),
     _sst("diagonal", "SST, diagonal", geometry="diagonal"),
     _sst("diagonal_hard", "SST, diagonal, hard", _DENSITIES, geometry="diagonal", filter="hard"),

@@ -14,7 +14,6 @@ from sst_mergekit.errors import closest
 from sst_mergekit.plugin import model_wide
 
 ROLES = ("utility", "safety", "expert")
-THRESHOLDS = ("layer", "global")
 BALANCES = ("global", "none")
 PATCHES = ("add", "interpolate")
 ON_MISSING = ("error", "keep")
@@ -45,7 +44,6 @@ def number(name: str, expected: str, test: Callable[[float], bool]) -> AfterVali
 Role = Annotated[str, choice("role", ROLES)]
 GeometryName = Annotated[str, choice("geometry", (*GEOMETRIES, model_wide.NAME))]
 FilterName = Annotated[str, choice("filter", FILTERS)]
-Threshold = Annotated[str, choice("threshold", THRESHOLDS)]
 Balance = Annotated[str, choice("balance", BALANCES)]
 Patch = Annotated[str, choice("patch", PATCHES)]
 OnMissing = Annotated[str, choice("on_missing", ON_MISSING)]

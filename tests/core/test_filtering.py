@@ -1,4 +1,4 @@
-"""Bases, thresholds, controls and the filter without data, against literal twins."""
+"""Bases, controls and the filter without data, against literal twins."""
 
 import math
 
@@ -9,7 +9,6 @@ from test_geometries import IN, KAPPA, OUT, dense_fisher, patch, statistics
 from sst_mergekit.core.filtering import data_free, filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
-from sst_mergekit.core.threshold import Histogram
 
 
 def run(geometry, delta, **choice):
@@ -28,38 +27,6 @@ def test_a_basis_diagonalises_both_matrices(geometry):
     torch.testing.assert_close(coordinates.square().sum(), flat @ benign @ flat)
     torch.testing.assert_close((basis.rho * coordinates.square()).sum(), KAPPA * (flat @ harm @ flat))
     torch.testing.assert_close(basis.back(coordinates), delta)
-
-
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_a_threshold_keeps_what_reaches_it(geometry):
-    basis = GEOMETRIES[geometry].basis(statistics(0), statistics(1), KAPPA, 0.1)
-    rho = basis.rho
-    middle = float(rho.flatten().median())
-    expected = basis.back(basis.coordinates(patch()) * (rho >= middle))
-    torch.testing.assert_close(run(geometry, patch(), filter="hard", threshold=middle), expected)
-    torch.testing.assert_close(run(geometry, patch(), filter="hard", threshold=0.0), patch())
-    assert not run(geometry, patch(), filter="hard", threshold=1e9).any()
-
-
-@pytest.mark.parametrize("density", [0.01, 0.3, 0.9, 1.0])
-def test_the_histogram_finds_the_threshold_of_all_layers(density):
-    generator = torch.Generator().manual_seed(0)
-    layers = [[torch.rand(n, generator=generator).double() * 10 for n in sizes] for sizes in ((7, 9), (30,))]
-    histogram = Histogram()
-    histogram.add(tuple(layers[0]))
-    histogram.add(tuple(layers[1]), times=3)
-    every = (
-        torch.cat([torch.outer(*layers[0]).flatten(), layers[1][0].repeat(3)]).sort(descending=True).values
-    )
-    exact = float(every[math.ceil(density * len(every)) - 1])
-    found = histogram.threshold(density)
-    assert found <= exact <= found * 1.01 or (found == 0.0 and density == 1.0)
-    assert int((every >= found).sum()) >= density * len(every)
-
-
-def test_a_histogram_of_nothing_is_an_error():
-    with pytest.raises(ValueError, match="no layer has statistics of both sides"):
-        Histogram().threshold(0.5)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
