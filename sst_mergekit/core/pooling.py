@@ -81,5 +81,4 @@ _RULES: dict[str, Callable[[str, Weighted], Tensor]] = {
     "scores": _scores,
     "left": _same,
     "right": _same,
-    "core": _same,
 }

@@ -141,7 +141,6 @@ FAMILY = (
     _sst("diagonal_hard", "SST, diagonal, hard", _DENSITIES, geometry="diagonal", filter="hard"),
     _sst("ekfac", "SST, EK-FAC", geometry="ekfac"),
     _sst("subspace", "SST, subspace", geometry="subspace"),
-    _sst("subspace_model", "SST, subspace of the model", geometry="subspace_model"),
     _sst("unbalanced", "SST without balance", balance="none"),
     _sst("data_free", "SST, no data", filter="data_free"),
     _sst("random", "random subspace", _DENSITIES, control=True, filter="random"),

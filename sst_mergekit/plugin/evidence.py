@@ -130,10 +130,11 @@ def _all_but(side: AllBut, name: str, geometry: Geometry) -> Evidence:
     weight = sum(source.weight for source in used)
     left = side.left_out.weight
     alone = _pool(name, [(1.0, own.tensors)])
-    axes = ("left", "right", "core")
     return Evidence(
         tensors={
-            key: tensor if key in axes else (weight * tensor - left * alone[key]) / (weight - left)
+            key: tensor
+            if key in ("left", "right")
+            else (weight * tensor - left * alone[key]) / (weight - left)
             for key, tensor in total.tensors.items()
         },
         share=(weight * total.share - left * own.share) / (weight - left),

@@ -11,7 +11,6 @@ from pydantic import AfterValidator
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.settings import FILTERS
 from sst_mergekit.errors import closest
-from sst_mergekit.plugin import model_wide
 
 ROLES = ("utility", "safety", "expert")
 BALANCES = ("global", "none")
@@ -42,7 +41,7 @@ def number(name: str, expected: str, test: Callable[[float], bool]) -> AfterVali
 
 
 Role = Annotated[str, choice("role", ROLES)]
-GeometryName = Annotated[str, choice("geometry", (*GEOMETRIES, model_wide.NAME))]
+GeometryName = Annotated[str, choice("geometry", tuple(GEOMETRIES))]
 FilterName = Annotated[str, choice("filter", FILTERS)]
 Balance = Annotated[str, choice("balance", BALANCES)]
 Patch = Annotated[str, choice("patch", PATCHES)]

@@ -14,10 +14,9 @@ from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.plugin import model_wide
-from sst_mergekit.plugin.evidence import AllBut, NoStatistics, Side, Source, gather, opened
+from sst_mergekit.plugin.evidence import NoStatistics, Side, Source, gather, opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
-from sst_mergekit.statistics.store import StatisticsStore, open_statistics, require_one_form
+from sst_mergekit.statistics.store import StatisticsStore, require_one_form
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,6 @@ class PatchFilter:
         Raises:
             StatisticsError: no statistics for this tensor, or of another shape or kind.
         """
-        if self.geometry == model_wide.NAME:
-            return self._model_wide(tensor_name, patch, harm, benign)
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
             return None
@@ -75,10 +72,6 @@ class PatchFilter:
         Raises:
             StatisticsError: no statistics for this tensor, of another kind, or of different forms.
         """
-        if self.geometry == model_wide.NAME:
-            raise StatisticsError(
-                f"geometry: '{model_wide.NAME}' has no layers of its own; use 'subspace', or the full merge"
-            )
         geometry = GEOMETRIES[self.geometry]
         require_one_form(opened((harm,), benign))
         try:
@@ -88,13 +81,6 @@ class PatchFilter:
         kappa = balance(ours.share, 1.0, theirs.share, 1.0) if self.balanced else 1.0
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
-
-    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor | None:
-        priced = benign.rest if isinstance(benign, AllBut) else benign
-        kept = model_wide.filter_model_wide(name, patch, harm, priced, self.settings)
-        if kept is None:
-            self._without_statistics(name, open_statistics(harm.fisher))
-        return kept
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
         if self.on_missing == "keep":

@@ -318,7 +318,7 @@ def axes(width=3):
     generator = torch.Generator().manual_seed(4)
     shapes = {LINEAR[0]: (4, 8), LINEAR[1]: (8, 12)}
     return {
-        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape), core=torch.ones(9))
+        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape))
         for name, shape in shapes.items()
     }
 
@@ -336,7 +336,6 @@ def test_scores_are_each_sequences_gradient_in_coordinates(model, sequences, bat
         scores = found["scores"][found["scores"][:, 0].argsort()]  # in the order that batches have them
         torch.testing.assert_close(scores, expected[expected[:, 0].argsort()], rtol=1e-4, atol=1e-6)
         assert torch.equal(found["left"], coordinates.left)
-        assert torch.equal(found["core"], torch.ones(9))
     assert "no coordinates" in collected.skipped["lm_head.weight"]
 
 

@@ -45,22 +45,18 @@ class Axes:
 
     Attributes:
         left, right: [d_out, k] and [d_in, l], in columns.
-        core: a patch in these coordinates [k * l], kept beside the statistics.
         stored: left and right are of the weight as the checkpoint stores it, perhaps [d_in, d_out].
     """
 
     left: Tensor
     right: Tensor
-    core: Tensor | None = None
     stored: bool = False
 
     def of(self, transposed: bool) -> Axes:
         """Return the coordinates of the linear map, [d_out, d_in]."""
         if not (self.stored and transposed):
             return self
-        sizes = self.left.shape[1], self.right.shape[1]
-        core = None if self.core is None else self.core.view(sizes).T.flatten()
-        return Axes(self.right, self.left, core)
+        return Axes(self.right, self.left)
 
     @property
     def projections(self) -> int:

@@ -35,9 +35,7 @@ class Subspace(Kind):
         """Return the shapes of the means."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         left, right = tuple(axes.left.shape), tuple(axes.right.shape)
-        core = {} if axes.core is None else {"core": tuple(axes.core.shape)}
-        scores = {"scores": (sequences, left[1] * right[1]), "left": left, "right": right}
-        return scores | core
+        return {"scores": (sequences, left[1] * right[1]), "left": left, "right": right}
 
     def work(self, extent: Extent) -> float:
         """Return the operations of the projections and of the scores."""
@@ -66,8 +64,7 @@ class Subspace(Kind):
         self.rows = [team.woven(torch.cat(self.rows))]
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, the axes and the patch's core."""
+        """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, and the axes."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         scores = torch.cat(self.rows) / math.sqrt(counts.sequences)
-        core = {} if axes.core is None else {"core": axes.core}
-        return super().means(counts) | {"scores": scores, "left": axes.left, "right": axes.right, **core}
+        return super().means(counts) | {"scores": scores, "left": axes.left, "right": axes.right}
