@@ -47,8 +47,6 @@ TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32
 @click.option("--respond", type=positive, metavar="TOKENS", help=RESPOND)
 @click.option("--kind", type=click.Choice(KIND_NAMES), default=Options.kind, show_default=True)
 @click.option("--factors", type=click.Choice(FACTORS), default=Form.factors, show_default=True, help=FORMS)
-@click.option("--centred", is_flag=True, help="diagonal: the gradients' variance, not their second moment.")
-@click.option("--gradient", is_flag=True, help="Keep the mean gradient too, for 'score: gain'.")
 @click.option("--basis", nargs=2, help="ekfac: harm and benign Kronecker statistics that make its basis.")
 @click.option(
     "--damping", type=Finite(min=0), default=DEFAULTS.damping, show_default=True, help="ekfac: as in merges."
@@ -84,8 +82,6 @@ def command(
     respond: int | None,
     kind: str,
     factors: str,
-    centred: bool,
-    gradient: bool,
     basis: tuple[str, str] | None,
     damping: float,
     patch: tuple[str, str] | None,
@@ -128,7 +124,7 @@ def command(
     from sst_mergekit.statistics.loading import default_device
 
     device = device or default_device()
-    form = Form(factors, centred, gradient, factor_rank=factor_rank)
+    form = Form(factors, factor_rank=factor_rank)
     bound = size_of(max_memory) if max_memory else None
     spec = ModelSpec(model, adapter, dtype, device, trust_remote_code)
     if weight and len(weight) != len(data):

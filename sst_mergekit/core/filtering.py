@@ -13,8 +13,6 @@ from sst_mergekit.core.geometries.diagonal import DIAGONAL
 from sst_mergekit.core.geometry import Basis, Filter, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 
-GRADIENT = "gradient"  # the mean gradient [d_out, d_in], for the first-order term of score `gain`
-
 
 def filter_patch(
     geometry: Geometry,
@@ -29,10 +27,9 @@ def filter_patch(
     Args:
         geometry: the form of the Fisher matrices.
         patch: [d_out, d_in].
-        harm, benign: the layer's statistics by name, what ``geometry.needs`` and, for score ``gain``,
-            perhaps ``gradient``.
+        harm, benign: the layer's statistics by name, what ``geometry.needs``.
         kappa: balance of the layer, > 0.
-        settings: filter, cost, density, score, threshold, damping, seed.
+        settings: filter, cost, density, damping, seed.
 
     Raises:
         ValueError: the statistics cannot be used (not finite, rank deficient without damping).
@@ -96,8 +93,7 @@ def _in_basis(geometry: Geometry, name: str) -> Filter:
         basis = geometry.basis(harm, benign, kappa, settings.damping)
         coordinates = basis.coordinates(patch)
         if name == "hard":
-            slopes = _slopes(geometry, basis, harm), _slopes(geometry, basis, benign)
-            return basis.back(coordinates * _kept(basis, coordinates, slopes, kappa, settings))
+            return basis.back(coordinates * weights.hard(basis.rho, settings.density))
         return basis.back(coordinates * direction_weights(basis, name, settings))
 
     return apply
@@ -113,31 +109,3 @@ def direction_weights(basis: Basis, name: str, settings: FilterSettings) -> Tens
         generator = torch.Generator().manual_seed(settings.seed)
         sides = [weights.shuffled(side, generator) for side in sides]
     return math.prod((side[:, None] if i < len(sides) - 1 else side for i, side in enumerate(sides)), start=1)  # type: ignore[return-value]
-
-
-def _slopes(geometry: Geometry, basis: Basis, side: Statistics) -> Tensor | None:
-    """Return the mean gradient in the basis, in the unit of the side's Fisher; None without one.
-
-    The activation geometry has no unit in common with a gradient: its G is the identity.
-    """
-    if GRADIENT not in side or geometry.needs == ("input",):
-        return None
-    return basis.slopes(side[GRADIENT]) / geometry.scale(side)
-
-
-def _kept(
-    basis: Basis,
-    coordinates: Tensor,
-    slopes: tuple[Tensor | None, Tensor | None],
-    kappa: float,
-    settings: FilterSettings,
-) -> Tensor:
-    """Return 1 for the directions that filter ``hard`` keeps, 0 for the others."""
-    score = basis.rho
-    if settings.score == "gain":
-        harm, benign = slopes
-        harm = None if harm is None else kappa * harm
-        score = weights.gain(coordinates, score, settings.cost, harm, benign)
-    if settings.threshold is not None:
-        return (score >= settings.threshold).to(score.dtype)
-    return weights.hard(score, settings.density)

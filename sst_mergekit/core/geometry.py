@@ -27,13 +27,11 @@ class Basis:
             broadcasts against the coordinates.
         coordinates: patch [d_out, d_in] -> its coordinates C, in which benign cost is sum(C ** 2) / 2.
         back: coordinates -> patch; the inverse of `coordinates`.
-        slopes: gradient [d_out, d_in] -> its coordinates S, so that <gradient, patch> = <S, C>.
     """
 
     sides: tuple[Tensor, ...]
     coordinates: Callable[[Tensor], Tensor]
     back: Callable[[Tensor], Tensor]
-    slopes: Callable[[Tensor], Tensor]
 
     @property
     def rho(self) -> Tensor:

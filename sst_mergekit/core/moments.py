@@ -80,11 +80,6 @@ def add_squared_embedding_gradients(total: Tensor, ids: Tensor, g: Tensor) -> No
     total.T.index_add_(0, ids, sums.square())
 
 
-def add_gradient(total: Tensor, x: Tensor, g: Tensor) -> None:
-    """Add ``sum_bt g_bt x_btᵀ`` to ``total`` [d_out, d_in], float32, of inputs [b, t, d_in] and gradients."""
-    total.addmm_(g.to(torch.float32).flatten(0, 1).T, x.to(torch.float32).flatten(0, 1))
-
-
 def add_marginal(total: Tensor, x: Tensor, by: Tensor) -> None:
     """Add ``sum_b X_bᵀ (Y_b Y_bᵀ) X_b`` to the lower triangle of ``total`` [d, d], float32.
 

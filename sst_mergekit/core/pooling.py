@@ -77,10 +77,8 @@ def _same(name: str, found: Weighted) -> Tensor:
 
 
 _RULES: dict[str, Callable[[str, Weighted], Tensor]] = {
-    "gradient": _sum,
     "corrected": _corrected,
     "scores": _scores,
     "left": _same,
     "right": _same,
-    "core": _same,
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FILTERS = ("separable", "soft", "hard", "shuffled", "random", "magnitude", "svd", "data_free")
-SCORES = ("ratio", "gain")
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,6 @@ class FilterSettings:
             ``random``, ``magnitude``, ``svd`` (a `density` share at the separable filter's norm).
         cost: price c >= 0 of benign cost against harm relevance; 0 keeps the whole patch.
         density: share of directions kept by ``hard`` and the controls, in (0, 1].
-        score: what ``hard`` orders by: ``ratio`` (rho) or ``gain`` (relevance less cost of this patch).
-        threshold: where given, ``hard`` keeps the scores at or above it instead of a share.
         damping: epsilon >= 0 added to both sides after scaling to mean eigenvalue 1.
         seed: for ``shuffled`` and ``random``.
     """
@@ -28,8 +25,6 @@ class FilterSettings:
     filter: str = "separable"
     cost: float = 0.3
     density: float = 0.3
-    score: str = "ratio"
-    threshold: float | None = None
     damping: float = 0.1
     seed: int = 0
 
@@ -37,7 +32,6 @@ class FilterSettings:
 GEOMETRY = "kronecker"
 STRENGTH = 1.0
 PATCH = "add"
-THRESHOLD = "layer"
 BALANCE = "global"
 ON_MISSING = "error"
 DEFAULTS = FilterSettings()

@@ -24,24 +24,6 @@ def hard(score: Tensor, density: float) -> Tensor:
     return flat.view_as(score)
 
 
-def gain(
-    coordinates: Tensor, rho: Tensor, cost: float, harm_slopes: Tensor | None, benign_slopes: Tensor | None
-) -> Tensor:
-    """Return what each direction of the patch is worth: relevance minus c times benign cost.
-
-    To second order in the coordinate C, at rho = relevance per cost: relevance is the harm loss that
-    comes back when the direction is taken out of the safety expert, ``rho C^2 / 2 - s_h C``; cost is the
-    benign loss that comes when it is put into the utility expert, ``C^2 / 2 + s_b C``. The slopes s are
-    the mean gradients in the same coordinates; None stands for zero (an expert at its optimum).
-    """
-    relevance, price = rho * coordinates.square() / 2, coordinates.square() / 2
-    if harm_slopes is not None:
-        relevance = relevance - harm_slopes * coordinates
-    if benign_slopes is not None:
-        price = price + benign_slopes * coordinates
-    return relevance - cost * price
-
-
 def shuffled(weights: Tensor, generator: torch.Generator) -> Tensor:
     """Return the same weights dealt to random positions: a control without knowledge."""
     order = torch.randperm(weights.numel(), generator=generator)

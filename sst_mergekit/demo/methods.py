@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.core.settings import DEFAULTS
+from sst_mergekit.core.settings import DEFAULTS, GEOMETRY
 
 Settings = dict[str, float]
 
@@ -80,15 +80,12 @@ def _sparse(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
     return recipe
 
 
-KIND_OF = {"diagonal": "diagonal", "ekfac": "ekfac", "subspace": "subspace", "subspace_model": "subspace"}
-
-
 def sst_recipe(**shared: Any) -> Callable[[Experts, Settings], dict[str, Any]]:
     """Return what makes SST recipes with shared parameters `shared` and those of the settings.
 
     The utility expert keeps its norms and embeddings, which the safety adapter does not touch.
     """
-    kind = KIND_OF.get(shared.get("geometry", ""), "kronecker")
+    kind = shared.get("geometry", GEOMETRY)
 
     def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
         utility, safety = experts.fisher(kind)

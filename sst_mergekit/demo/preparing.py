@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import shutil
 import tempfile
@@ -41,15 +40,12 @@ def measure_model(
     from sst_mergekit.demo.merging import quiet_libraries
     from sst_mergekit.statistics.collect import Options
     from sst_mergekit.statistics.estimate import estimate
-    from sst_mergekit.statistics.kinds.kind import Form
     from sst_mergekit.statistics.loading import ModelSpec
     from sst_mergekit.statistics.rows import Source
 
     quiet_libraries()
     spec = ModelSpec(str(model[0]), str(model[1]) if model[1] else None)
     options = Options(kind, labels=labels, batch_size=32, seed=seed, progress=False)
-    if kind == "kronecker":
-        options = dataclasses.replace(options, form=Form(gradient=True))
     sources = [Source(str(path), weight=1.0) for path in rows if path.stat().st_size]
     estimate(spec, sources, out, options, samples=samples, axes=axes, respond=RESPONSE_TOKENS)
 

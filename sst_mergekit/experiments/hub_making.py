@@ -75,17 +75,15 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
     from sst_mergekit.demo.preparing import axes_of
     from sst_mergekit.statistics.collect import Options
     from sst_mergekit.statistics.estimate import estimate
-    from sst_mergekit.statistics.kinds.kind import Form
     from sst_mergekit.statistics.rows import Source
 
     kind, spec = inputs["kind"], _spec(inputs, parents["model"], parents.get("adapter"))
     options = Options(
         kind,
-        Form(gradient=kind == "kronecker"),
-        inputs["labels"],
-        inputs["batch_size"],
-        inputs["seed"],
-        spec.device,
+        labels=inputs["labels"],
+        batch_size=inputs["batch_size"],
+        seed=inputs["seed"],
+        device=spec.device,
         progress=False,
     )
     axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sst_mergekit.core.filtering import GRADIENT
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import FACTORS, Geometry
 from sst_mergekit.core.pooling import pool
@@ -131,10 +130,11 @@ def _all_but(side: AllBut, name: str, geometry: Geometry) -> Evidence:
     weight = sum(source.weight for source in used)
     left = side.left_out.weight
     alone = _pool(name, [(1.0, own.tensors)])
-    axes = ("left", "right", "core")
     return Evidence(
         tensors={
-            key: tensor if key in axes else (weight * tensor - left * alone[key]) / (weight - left)
+            key: tensor
+            if key in ("left", "right")
+            else (weight * tensor - left * alone[key]) / (weight - left)
             for key, tensor in total.tensors.items()
         },
         share=(weight * total.share - left * own.share) / (weight - left),
@@ -163,6 +163,6 @@ def _one(source: Source, name: str, geometry: Geometry) -> Evidence:
     if record is None:
         raise NoStatistics(store)
     share = store.trace(record, geometry) / (store.total_trace(geometry) or 1.0)
-    optional = (GRADIENT,) if GRADIENT in record.tensors else ()
-    tensors = store.tensors(record, (*geometry.needs, *optional))
-    return Evidence(tensors, share, record.shape, record.transposed, store.source)
+    return Evidence(
+        store.tensors(record, geometry.needs), share, record.shape, record.transposed, store.source
+    )

@@ -20,9 +20,7 @@ from sst_mergekit.plugin.parameters import (
     OnMissing,
     Patch,
     Role,
-    Score,
     Strength,
-    Threshold,
     Weight,
 )
 from sst_mergekit.plugin.patching import PatchFilter
@@ -44,8 +42,6 @@ def sst(
     filter: FilterName = DEFAULTS.filter,  # noqa: A002  (the recipe's key)
     cost: Cost = DEFAULTS.cost,
     density: Density = DEFAULTS.density,
-    score: Score = DEFAULTS.score,
-    threshold: Threshold = defaults.THRESHOLD,
     strength: Strength = defaults.STRENGTH,
     damping: Damping = DEFAULTS.damping,
     balance: Balance = defaults.BALANCE,
@@ -66,8 +62,8 @@ def sst(
         raise RecipeError(f"strength: got {strength:g}, expected 0 to 1 with 'patch: interpolate'")
     entries = {entry.id: entry for entry in group.non_base}
     experts = cast({key: role[key] for key in entries})
-    settings = FilterSettings(filter, cost, density, score, None, damping, seed)
-    patch_filter = PatchFilter(geometry, settings, on_missing, balance == "global", layer_weight, threshold)
+    settings = FilterSettings(filter, cost, density, damping, seed)
+    patch_filter = PatchFilter(geometry, settings, on_missing, balance == "global", layer_weight)
     base: torch.Tensor = group.base.tensor  # type: ignore[union-attr]
     utility = _combined(base, [entries[key] for key in experts.utility], weight)
     if strength == 0:

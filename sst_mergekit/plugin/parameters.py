@@ -9,12 +9,10 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.settings import FILTERS, SCORES
+from sst_mergekit.core.settings import FILTERS
 from sst_mergekit.errors import closest
-from sst_mergekit.plugin import model_wide
 
 ROLES = ("utility", "safety", "expert")
-THRESHOLDS = ("layer", "global")
 BALANCES = ("global", "none")
 PATCHES = ("add", "interpolate")
 ON_MISSING = ("error", "keep")
@@ -43,10 +41,8 @@ def number(name: str, expected: str, test: Callable[[float], bool]) -> AfterVali
 
 
 Role = Annotated[str, choice("role", ROLES)]
-GeometryName = Annotated[str, choice("geometry", (*GEOMETRIES, model_wide.NAME))]
+GeometryName = Annotated[str, choice("geometry", tuple(GEOMETRIES))]
 FilterName = Annotated[str, choice("filter", FILTERS)]
-Score = Annotated[str, choice("score", SCORES)]
-Threshold = Annotated[str, choice("threshold", THRESHOLDS)]
 Balance = Annotated[str, choice("balance", BALANCES)]
 Patch = Annotated[str, choice("patch", PATCHES)]
 OnMissing = Annotated[str, choice("on_missing", ON_MISSING)]

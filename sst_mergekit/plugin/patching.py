@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from torch import Tensor
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import FilterSettings
-from sst_mergekit.core.threshold import Histogram
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.plugin import model_wide
-from sst_mergekit.plugin.evidence import AllBut, NoStatistics, Side, Source, gather, opened
+from sst_mergekit.plugin.evidence import NoStatistics, Side, Source, gather, opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
-from sst_mergekit.statistics.store import StatisticsStore, open_statistics, require_one_form
+from sst_mergekit.statistics.store import StatisticsStore, require_one_form
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,6 @@ class PatchFilter:
         on_missing: ``error`` or ``keep`` (the utility expert's weights), without statistics.
         balanced: weigh a layer's harm against its benign cost by their shares of the whole model's.
         layer_weight: further weight of this layer's relevance.
-        threshold: ``layer`` or ``global``: what the density of ``hard`` is a share of.
     """
 
     geometry: str
@@ -40,19 +36,17 @@ class PatchFilter:
     on_missing: str = "error"
     balanced: bool = True
     layer_weight: float = 1.0
-    threshold: str = "layer"
 
     @classmethod
     def of(cls, shared: Mapping[str, Any]) -> PatchFilter:
         """Return the filter of a recipe's shared parameters, as mergekit has found them for one weight."""
-        names = ("filter", "cost", "density", "score", "damping", "seed")
+        names = ("filter", "cost", "density", "damping", "seed")
         return cls(
             shared["geometry"],
             FilterSettings(**{name: shared[name] for name in names}),
             shared["on_missing"],
             shared["balance"] == "global",
             float(shared["layer_weight"]),
-            shared["threshold"],
         )
 
     def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor | None:
@@ -67,8 +61,6 @@ class PatchFilter:
         Raises:
             StatisticsError: no statistics for this tensor, or of another shape or kind.
         """
-        if self.geometry == model_wide.NAME:
-            return self._model_wide(tensor_name, patch, harm, benign)
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
             return None
@@ -80,34 +72,15 @@ class PatchFilter:
         Raises:
             StatisticsError: no statistics for this tensor, of another kind, or of different forms.
         """
-        if self.geometry == model_wide.NAME:
-            raise StatisticsError(
-                f"geometry: '{model_wide.NAME}' has no layers of its own; use 'subspace', or the full merge"
-            )
-        try:
-            made = self._layer(tensor_name, harm, benign)
-        except NoStatistics as missing:
-            return self._without_statistics(tensor_name, missing.store)
-        if self.threshold == "layer" or self.settings.filter != "hard":
-            return made
-        bare = dataclasses.replace(self, layer_weight=1.0)
-        threshold = _global_threshold(bare, harm, benign, opened((harm,), benign))
-        return dataclasses.replace(made, settings=dataclasses.replace(made.settings, threshold=threshold))
-
-    def _layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter:
         geometry = GEOMETRIES[self.geometry]
         require_one_form(opened((harm,), benign))
-        ours, theirs = (gather(side, tensor_name, geometry) for side in ((harm,), benign))
+        try:
+            ours, theirs = (gather(side, tensor_name, geometry) for side in ((harm,), benign))
+        except NoStatistics as missing:
+            return self._without_statistics(tensor_name, missing.store)
         kappa = balance(ours.share, 1.0, theirs.share, 1.0) if self.balanced else 1.0
         settings = dataclasses.replace(self.settings, seed=seed_of(self.settings.seed, tensor_name))
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
-
-    def _model_wide(self, name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor | None:
-        priced = benign.rest if isinstance(benign, AllBut) else benign
-        kept = model_wide.filter_model_wide(name, patch, harm, priced, self.settings)
-        if kept is None:
-            self._without_statistics(name, open_statistics(harm.fisher))
-        return kept
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
         if self.on_missing == "keep":
@@ -122,23 +95,3 @@ class PatchFilter:
 def seed_of(seed: int, *names: str) -> int:
     """Return a seed of a tensor's own, from the recipe's, the same in every process."""
     return zlib.crc32(" ".join((str(seed), *names)).encode())
-
-
-@functools.lru_cache(maxsize=64)
-def _global_threshold(
-    chosen: PatchFilter, harm: Source, benign: Side, stores: tuple[StatisticsStore, ...]
-) -> float:
-    """Return the relevance per cost that a `density` share of the directions of all layers reaches.
-
-    One pass over the statistics, a layer at a time; found to within half a percent.
-    """
-    geometry = GEOMETRIES[chosen.geometry]
-    histogram = Histogram()
-    for name, record in stores[0].manifest.layers.items():
-        try:
-            layer = chosen._layer(name, harm, benign)
-        except NoStatistics:
-            continue
-        basis = geometry.basis(layer.harm.tensors, layer.benign.tensors, layer.kappa, chosen.settings.damping)
-        histogram.add(basis.sides, record.shape[0] if geometry.needs == ("input",) else 1)
-    return histogram.threshold(chosen.settings.density)

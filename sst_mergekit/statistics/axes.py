@@ -73,7 +73,5 @@ def patch_axes(patches: Iterable[tuple[str, Tensor, bool]], rank: int) -> Mappin
         tiny = float(s[0]) * max(patch.shape) * torch.finfo(torch.float32).eps
         count = min(rank, int((s > tiny).sum()))
         left, right = u[:, :count].to(torch.float32), vh[:count].T.contiguous().to(torch.float32)
-        core = left.double().T @ patch.to(torch.float64) @ right.double()
-        core = core.flatten().to(torch.float32)
-        found[name] = Axes(left.contiguous(), right, core, stored)
+        found[name] = Axes(left.contiguous(), right, stored)
     return found

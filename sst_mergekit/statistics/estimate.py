@@ -124,8 +124,6 @@ def require_form(options: Options) -> None:
     kind, form = KINDS[options.kind], options.form
     for flag, fits, kinds in (
         (form.factors != Form.factors, kind.name in ("kronecker", "ekfac"), "kronecker or ekfac"),
-        (form.centred, kind.name == "diagonal", "diagonal"),
-        (form.gradient, kind.needs_gradients, "any that needs gradients"),
         (form.factor_rank, kind.name in ("kronecker", "activation"), "kronecker or activation"),
     ):
         if flag and not fits:
@@ -136,7 +134,7 @@ def require_form(options: Options) -> None:
 
 def _form(form: Form, axes: AxesSource | None, store_dtype: str) -> dict[str, Any]:
     """Return the manifest entry: which form was measured, and in which coordinates."""
-    flags = {name: getattr(form, name) for name in ("factors", "centred", "gradient", "factor_rank")}
+    flags = {name: getattr(form, name) for name in ("factors", "factor_rank")}
     return flags | {"store_dtype": store_dtype} | ({"axes": dict(axes.about)} if axes else {})
 
 

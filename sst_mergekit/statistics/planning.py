@@ -204,9 +204,8 @@ def _placed(model: nn.Module, options: Options, patch_rank: int) -> Options:
         left, right = (torch.empty(side, min(side, rank)) for side in layer.shape)
         if not whole:
             left, right = (side[:, : min(layer.shape)] for side in (left, right))
-        core = None if whole else torch.empty(left.shape[1] * right.shape[1])
         if not (layer.embedding or layer.head):
-            axes[layer.name] = Axes(left, right, core)
+            axes[layer.name] = Axes(left, right)
     return dataclasses.replace(options, form=dataclasses.replace(options.form, axes=axes))
 
 

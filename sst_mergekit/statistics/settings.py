@@ -45,15 +45,11 @@ class Form:
         factors: what Kronecker factors are marginals of: each ``sequence``'s gradient, each ``token``'s
             (tokens taken as independent), or K-FAC's (inputs and gradients taken as independent too), in its
             ``expand`` or ``reduce`` form.
-        centred: the diagonal of the gradients' covariance, not of their second moment.
-        gradient: the mean gradient as well, for the first-order term of score ``gain``.
         axes: layer -> coordinates, for the kinds that need them; layers without are left out.
         factor_rank: eigenpairs that are kept of a dense factor; None: all of it.
     """
 
     factors: str = FACTORS[0]
-    centred: bool = False
-    gradient: bool = False
     axes: Mapping[str, Axes] | None = None
     factor_rank: int | None = None
 

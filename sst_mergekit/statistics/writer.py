@@ -17,7 +17,7 @@ from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest
 from sst_mergekit.statistics.memory import SHARD
 
-ROUNDED = ("input", "output", "diagonal", "corrected", "gradient")
+ROUNDED = ("input", "output", "diagonal", "corrected")
 
 
 def kept_as(name: str, dtype: torch.dtype) -> torch.dtype:
@@ -40,7 +40,7 @@ class StatisticsWriter:
 
     Args:
         directory: where.
-        dtype: of second moments and gradients; coordinates and scores stay as they are.
+        dtype: of second moments; coordinates and scores stay as they are.
         shard_bytes: a file is written when it would grow beyond this.
     """
 

@@ -22,8 +22,8 @@ from sst_mergekit.statistics.team import Team, joined
 
 ROWS = tuple((f"w{i} w{i + 1}", "w3 " * (1 + i % 4) + f"w{i}") for i in range(7))
 KINDS = {
-    "kronecker": ("--gradient", "--labels", "sampled"),
-    "diagonal": ("--centred",),
+    "kronecker": ("--labels", "sampled"),
+    "diagonal": (),
     "activation": (),
     "subspace": ("--patch", "{0}/base", "{0}/base+{0}/adapter"),
 }

@@ -1,4 +1,4 @@
-"""Scores, thresholds, controls and the filter without data, against literal twins."""
+"""Bases, controls and the filter without data, against literal twins."""
 
 import math
 
@@ -6,97 +6,27 @@ import pytest
 import torch
 from test_geometries import IN, KAPPA, OUT, dense_fisher, patch, statistics
 
-from sst_mergekit.core import gevp
 from sst_mergekit.core.filtering import data_free, filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
-from sst_mergekit.core.threshold import Histogram
-
-GRADIENTS = [torch.randn(OUT, IN, generator=torch.Generator().manual_seed(i)).double() for i in (5, 6)]
 
 
-def run(geometry, delta, gradients=(None, None), **choice):
-    sides = [statistics(0), statistics(1)]
-    for side, gradient in zip(sides, gradients, strict=True):
-        if gradient is not None:
-            side["gradient"] = gradient
+def run(geometry, delta, **choice):
+    sides = statistics(0), statistics(1)
     return filter_patch(GEOMETRIES[geometry], delta, *sides, KAPPA, FilterSettings(**choice))
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_a_basis_diagonalises_both_matrices(geometry):
-    """C = coordinates(D): sum C^2 = D F_b D, sum rho C^2 = kappa D F_h D, <g, D> = <slopes(g), C>."""
-    delta, gradient = patch(), GRADIENTS[0]
+    """C = coordinates(D): sum C^2 = D F_b D, sum rho C^2 = kappa D F_h D."""
+    delta = patch()
     basis = GEOMETRIES[geometry].basis(statistics(0), statistics(1), KAPPA, 0.1)
     coordinates = basis.coordinates(delta)
     harm, benign = (dense_fisher(geometry, statistics(i), 0.1) for i in (0, 1))
     flat = delta.flatten()
     torch.testing.assert_close(coordinates.square().sum(), flat @ benign @ flat)
     torch.testing.assert_close((basis.rho * coordinates.square()).sum(), KAPPA * (flat @ harm @ flat))
-    torch.testing.assert_close((basis.slopes(gradient) * coordinates).sum(), (gradient * delta).sum())
     torch.testing.assert_close(basis.back(coordinates), delta)
-
-
-@pytest.mark.parametrize("gradients", [(None, None), GRADIENTS, (GRADIENTS[0], None)])
-def test_gain_keeps_what_is_worth_most_of_this_patch(gradients):
-    """Each direction alone: its loss differences by the dense quadratic forms, ranked, the top kept."""
-    cost, density = 0.3, 0.4
-    harm = KAPPA * dense_fisher("kronecker", statistics(0), 0.1)
-    benign = dense_fisher("kronecker", statistics(1), 0.1)
-    spectrum = gevp.solve(harm, benign)
-    flat = patch().flatten()
-    slopes = [torch.zeros(OUT * IN).double() if g is None else g.flatten().clone() for g in gradients]
-    for i, slope in enumerate(
-        slopes
-    ):  # in the unit of the Fisher matrix, whose factors have mean eigenvalue 1
-        slope /= statistics(i)["input"].diagonal().mean() * statistics(i)["output"].diagonal().mean()
-    slopes[0] = KAPPA * slopes[0]
-    pieces, worth = [], []
-    for v in spectrum.vectors.T:
-        piece = v * (v @ benign @ flat)
-        relevance = piece @ harm @ piece / 2 - slopes[0] @ piece
-        price = piece @ benign @ piece / 2 + slopes[1] @ piece
-        pieces.append(piece)
-        worth.append(float(relevance - cost * price))
-    count = math.ceil(density * len(pieces))
-    best = sorted(range(len(pieces)), key=lambda i: -worth[i])[:count]
-    expected = sum(pieces[i] for i in best).view(OUT, IN)
-    found = run("kronecker", patch(), gradients, filter="hard", score="gain", cost=cost, density=density)
-    torch.testing.assert_close(found, expected)
-    ratio = run("kronecker", patch(), gradients, filter="hard", cost=cost, density=density)
-    assert not torch.allclose(found, ratio)
-
-
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_a_threshold_keeps_what_reaches_it(geometry):
-    basis = GEOMETRIES[geometry].basis(statistics(0), statistics(1), KAPPA, 0.1)
-    rho = basis.rho
-    middle = float(rho.flatten().median())
-    expected = basis.back(basis.coordinates(patch()) * (rho >= middle))
-    torch.testing.assert_close(run(geometry, patch(), filter="hard", threshold=middle), expected)
-    torch.testing.assert_close(run(geometry, patch(), filter="hard", threshold=0.0), patch())
-    assert not run(geometry, patch(), filter="hard", threshold=1e9).any()
-
-
-@pytest.mark.parametrize("density", [0.01, 0.3, 0.9, 1.0])
-def test_the_histogram_finds_the_threshold_of_all_layers(density):
-    generator = torch.Generator().manual_seed(0)
-    layers = [[torch.rand(n, generator=generator).double() * 10 for n in sizes] for sizes in ((7, 9), (30,))]
-    histogram = Histogram()
-    histogram.add(tuple(layers[0]))
-    histogram.add(tuple(layers[1]), times=3)
-    every = (
-        torch.cat([torch.outer(*layers[0]).flatten(), layers[1][0].repeat(3)]).sort(descending=True).values
-    )
-    exact = float(every[math.ceil(density * len(every)) - 1])
-    found = histogram.threshold(density)
-    assert found <= exact <= found * 1.01 or (found == 0.0 and density == 1.0)
-    assert int((every >= found).sum()) >= density * len(every)
-
-
-def test_a_histogram_of_nothing_is_an_error():
-    with pytest.raises(ValueError, match="no layer has statistics of both sides"):
-        Histogram().threshold(0.5)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)

@@ -10,10 +10,7 @@ from test_method import merge
 
 from sst_mergekit.core.filtering import data_free, filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
-from sst_mergekit.core.threshold import Histogram
-from sst_mergekit.plugin.patching import _global_threshold
 from sst_mergekit.statistics.store import StatisticsStore, open_statistics
 
 IDS = ("a", "b", "c")
@@ -177,37 +174,6 @@ def two_layers(tmp_path):
     return made
 
 
-@pytest.mark.parametrize("geometry", GEOMETRIES)
-def test_a_global_threshold_is_a_share_of_all_layers(two_layers, geometry, experts):
-    """Naive twin: rho of every direction of both layers, sorted."""
-    chosen = GEOMETRIES[geometry]
-    stores = [open_statistics(two_layers[key]) for key in ("c", "a")]
-    every, bases = [], {}
-    for name in (NAME, OTHER):
-        shares = []
-        for store in stores:
-            shares += [store.trace(store.find(name), chosen), store.total_trace(chosen)]
-        harm, benign = (store.tensors(store.find(name), chosen.needs) for store in stores)
-        bases[name] = chosen.basis(harm, benign, balance(*shares), DEFAULTS.damping)
-        every.append(bases[name].rho.flatten().repeat(OUT if geometry == "activation" else 1))
-    line = torch.cat(every).sort(descending=True).values
-    gaps = (line[:-1] / line[1:] > 1.02).nonzero().flatten()  # a histogram's bin is narrower than that
-    count = 1 + int(gaps[(gaps - 0.3 * len(line)).abs().argmin()])
-    threshold = float(line[count - 1])
-    tensors = dict(zip(("0", "a", "c"), experts, strict=True))
-    counts = []
-    for name in (NAME, OTHER):
-        basis, patch = bases[name], tensors["c"] - tensors["0"]
-        mask = basis.rho >= threshold * (1 - 1e-9)
-        counts.append(float(mask.double().mean()))
-        expected = tensors["a"] + basis.back(basis.coordinates(patch) * mask)
-        density = count / len(line) - 1e-9
-        choice = {"geometry": geometry, "filter": "hard", "density": density, "threshold": "global"}
-        found = merge(tensors, two_layers, {"a": "utility", "c": "safety"}, name=name, **choice)
-        torch.testing.assert_close(found, expected.float())
-    assert counts[0] != counts[1]  # the layers keep unlike shares
-
-
 def test_without_balance_all_layers_count_the_same(two_layers, experts):
     tensors = dict(zip(("0", "a", "c"), experts, strict=True))
     role = {"a": "utility", "c": "safety"}
@@ -218,19 +184,6 @@ def test_without_balance_all_layers_count_the_same(two_layers, experts):
     found = merge(tensors, two_layers, role, name=OTHER, balance="none")
     torch.testing.assert_close(found, tensors["a"] + kept.float())
     assert not torch.allclose(found, merge(tensors, two_layers, role, name=OTHER))
-
-
-def test_the_threshold_is_found_once(two_layers, experts, monkeypatch):
-    _global_threshold.cache_clear()
-    calls = []
-    add = Histogram.add
-    monkeypatch.setattr(Histogram, "add", lambda *a: (calls.append(1), add(*a)))
-    tensors = dict(zip(("0", "a", "c"), experts, strict=True))
-    for name in (NAME, OTHER, NAME):
-        merge(
-            tensors, two_layers, {"a": "utility", "c": "safety"}, name=name, filter="hard", threshold="global"
-        )
-    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
@@ -269,7 +222,7 @@ def test_statistics_measured_again_are_read_again(two_layers, experts, tmp_path)
 
     tensors = dict(zip(("0", "a", "c"), experts, strict=True))
     role = {"a": "utility", "c": "safety"}
-    choice = {"filter": "hard", "threshold": "global", "density": 0.7}
+    choice = {"filter": "hard", "density": 0.7}
     before = merge(tensors, two_layers, role, **choice)
     path = Path(two_layers["a"])
     file = path / "statistics-00001-of-00001.safetensors"

@@ -95,7 +95,6 @@ PASSES = {
     "soft": {"parameters.filter": "soft"},
     "two utility experts": {"models.0.parameters.weight": 0.5},
     "experts of equal standing": {f"models.{i}.parameters.role": "expert" for i in range(2)},
-    "one threshold for all layers": {"parameters.filter": "hard", "parameters.threshold": "global"},
     "interpolation": {"parameters.patch": "interpolate", "parameters.strength": 1.0},
     "the activation geometry on kronecker statistics": {"parameters.geometry": "activation"},
     "the base's tokenizer": {"tokenizer": {"source": "base"}},

@@ -318,7 +318,7 @@ def axes(width=3):
     generator = torch.Generator().manual_seed(4)
     shapes = {LINEAR[0]: (4, 8), LINEAR[1]: (8, 12)}
     return {
-        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape), core=torch.ones(9))
+        name: Axes(*(torch.randn(n, width, generator=generator) for n in shape))
         for name, shape in shapes.items()
     }
 
@@ -336,7 +336,6 @@ def test_scores_are_each_sequences_gradient_in_coordinates(model, sequences, bat
         scores = found["scores"][found["scores"][:, 0].argsort()]  # in the order that batches have them
         torch.testing.assert_close(scores, expected[expected[:, 0].argsort()], rtol=1e-4, atol=1e-6)
         assert torch.equal(found["left"], coordinates.left)
-        assert torch.equal(found["core"], torch.ones(9))
     assert "no coordinates" in collected.skipped["lm_head.weight"]
 
 
@@ -353,23 +352,3 @@ def test_ekfac_measures_squares_in_the_basis_and_both_factors(model, sequences, 
         for factor in ("input", "output"):
             torch.testing.assert_close(found[factor], plain[name][factor])
         assert torch.equal(found["right"], coordinates.right)
-
-
-@pytest.mark.parametrize("keep", [False, True])
-def test_centred_diagonal_is_the_variance(model, sequences, keep):
-    form = Form(centred=True, gradient=keep)
-    means = collect(model, sequences, options("diagonal", batch_size=3, form=form)).means
-    gradients = sequence_gradients(model, sequences)
-    for name in LINEAR:
-        expected = torch.stack([g[name] for g in gradients]).var(0, correction=0)
-        torch.testing.assert_close(means[name]["diagonal"], expected, rtol=1e-3, atol=1e-6)
-        assert ("gradient" in means[name]) == keep
-
-
-@pytest.mark.parametrize("kind", ["kronecker", "diagonal"])
-def test_the_mean_gradient_is_over_sequences(model, sequences, kind):
-    means = collect(model, sequences, options(kind, batch_size=3, form=Form(gradient=True))).means
-    gradients = sequence_gradients(model, sequences)
-    for name in LINEAR:
-        expected = sum(g[name] for g in gradients) / len(sequences)
-        torch.testing.assert_close(means[name]["gradient"], expected, rtol=1e-4, atol=1e-6)

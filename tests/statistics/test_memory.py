@@ -199,8 +199,7 @@ def test_truncation_is_of_factors_alone(tmp_path):
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_shapes_are_foretold(model, sequences, kind, rank, monkeypatch):
     monkeypatch.setattr("sst_mergekit.statistics.kinds.kind.kept_rows", lambda size, rank: rank + 2)
-    axes = forms(kind).axes
-    options = Options(kind, Form(gradient=kind != "activation", axes=axes, factor_rank=rank), progress=False)
+    options = Options(kind, Form(axes=forms(kind).axes, factor_rank=rank), progress=False)
     with collecting.measuring(model):
         told = collecting.choose(model, sequences, options).kinds
     for name, means in collect(model, sequences, options).means.items():

@@ -84,7 +84,7 @@ def test_plan_and_run_part_the_layers_alike(world, tmp_path, monkeypatch, kind, 
 @pytest.mark.parametrize("kind", ["kronecker", "activation", "diagonal"])
 @pytest.mark.parametrize("more", [{}, {"store_dtype": "bfloat16"}], ids=["float32", "bfloat16"])
 def test_the_disk_is_foretold_to_the_byte(world, tmp_path, monkeypatch, kind, more):
-    options = Options(kind, Form(gradient=kind == "diagonal"), progress=False)
+    options = Options(kind, progress=False)
     planned, _ = both(world, tmp_path / "out", monkeypatch, options, adapter="adapter", **more)
     written = 0
     for path in (tmp_path / "out").glob("*.safetensors"):

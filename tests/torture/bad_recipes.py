@@ -99,8 +99,6 @@ CASES = {
     "unknown filter": parameter("filter", "sfot", "parameters.filter: .*soft"),
     "unknown geometry": parameter("geometry", "kroneker", "parameters.geometry: .*kronecker"),
     "geometry without its statistics": parameter("geometry", "diagonal", "diagonal"),
-    "unknown score": parameter("score", "gian", "parameters.score: "),
-    "unknown threshold": parameter("threshold", "world", "parameters.threshold: "),
     "unknown balance": parameter("balance", "none of it", "parameters.balance: "),
     "unknown on_missing": parameter("on_missing", "drop", "parameters.on_missing: "),
     "seed a word": parameter("seed", "one", "parameters.seed: "),

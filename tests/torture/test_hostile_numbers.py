@@ -12,12 +12,12 @@ from torch import Tensor
 
 from sst_mergekit.core.filtering import data_free, filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.settings import FILTERS, SCORES, FilterSettings
+from sst_mergekit.core.settings import FILTERS, FilterSettings
 from sst_mergekit.rivals import agl, dare_svd, fisher, knots, led, lox, mergealign, regmean, resta, safe_lora
 from sst_mergekit.rivals import safemerge as safemerge_file
 
 OUT, IN = 6, 8
-SLOTS = ("input", "output", "diagonal", "corrected", "scores", "gradient")
+SLOTS = ("input", "output", "diagonal", "corrected", "scores")
 
 
 def healthy(seed: int) -> dict[str, Tensor]:
@@ -34,7 +34,6 @@ def healthy(seed: int) -> dict[str, Tensor]:
         "diagonal": torch.rand(OUT, IN, generator=generator),
         "corrected": torch.rand(OUT, IN, generator=generator),
         "scores": torch.randn(30, OUT * IN, generator=generator),
-        "gradient": torch.randn(OUT, IN, generator=generator),
         "left": torch.linalg.qr(torch.randn(OUT, OUT, generator=axes)).Q,
         "right": torch.linalg.qr(torch.randn(IN, IN, generator=axes)).Q,
     }
@@ -46,7 +45,7 @@ def measured(change: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]]
 
 def _one_sample(stats: dict[str, Tensor]) -> dict[str, Tensor]:
     x, g = stats["input"][0], stats["output"][0]
-    of_one = {"input": torch.outer(x, x), "output": torch.outer(g, g), "gradient": torch.outer(g, x)}
+    of_one = {"input": torch.outer(x, x), "output": torch.outer(g, g)}
     square = torch.outer(g, x).square()
     return stats | of_one | {"diagonal": square, "corrected": square, "scores": stats["scores"][:1]}
 
@@ -124,10 +123,8 @@ def _every_filter(geometry: str, harm: str, others: Iterable[str], dampings: tup
     for benign in others:
         sides = STATISTICS[harm](healthy(1)), STATISTICS[benign](healthy(2))
         for name in FILTERS:
-            for score in SCORES if name == "hard" else SCORES[:1]:
-                for damping in dampings:
-                    settings = FilterSettings(name, score=score, damping=damping)
-                    _filter(geometry, sides, settings, {harm, benign})
+            for damping in dampings:
+                _filter(geometry, sides, FilterSettings(name, damping=damping), {harm, benign})
 
 
 def _filter(geometry: str, sides: tuple[dict, dict], settings: FilterSettings, hostile: set[str]) -> None:

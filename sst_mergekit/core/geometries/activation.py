@@ -24,7 +24,6 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
         sides=(kappa * mu,),
         coordinates=lambda patch: multiply(pair[1], patch.to(torch.float64).T).T @ u,
         back=lambda coordinates: coordinates @ u.T,
-        slopes=lambda gradient: gradient.to(torch.float64) @ u,
     )
 
 

@@ -36,7 +36,6 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
         sides=(kappa * numerator / denominator,),
         coordinates=lambda patch: patch.to(torch.float64).flatten() * root,
         back=lambda coordinates: (coordinates / root).view(shape),
-        slopes=lambda gradient: gradient.to(torch.float64).flatten() / root,
     )
 
 

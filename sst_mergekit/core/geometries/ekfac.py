@@ -43,7 +43,6 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
         sides=(kappa * relevance / price,),
         coordinates=coordinates,
         back=lambda found: p @ (found / root) @ u.T,
-        slopes=lambda gradient: p.T @ gradient.to(torch.float64) @ u / root,
     )
 
 

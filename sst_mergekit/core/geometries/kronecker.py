@@ -48,7 +48,6 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
         sides=(root * nu, root * mu),
         coordinates=coordinates,
         back=lambda coordinates: p @ coordinates @ u.T,
-        slopes=lambda gradient: p.T @ gradient.to(torch.float64) @ u,
     )
 
 

@@ -38,7 +38,6 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
         sides=(kappa * rho,),
         coordinates=coordinates,
         back=lambda found: left @ (vectors @ found).view(rank) @ right.T,
-        slopes=lambda gradient: vectors.T @ (left.T @ gradient.to(torch.float64) @ right).flatten(),
     )
 
 

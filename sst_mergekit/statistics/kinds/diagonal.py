@@ -1,8 +1,7 @@
 """The diagonal empirical Fisher ``E[(sum_t g_t x_tᵀ) ** 2]`` over sequences, elementwise.
 
 Per-sequence gradients are squared, never the mean of a batch (Kunstner et al. 2019,
-arXiv:1905.12558, on what else goes by this name). In the centred form the square of their mean is taken
-off: the variance of the gradients.
+arXiv:1905.12558, on what else goes by this name).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.core import moments
-from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
+from sst_mergekit.statistics.kinds.kind import Extent, Kind
 from sst_mergekit.statistics.positions import Positions
 
 
@@ -26,17 +25,16 @@ class Diagonal(Kind):
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
-        return 4 * self.layer.shape[0] * self.layer.shape[1] + self.gradient_bytes()
+        return 4 * self.layer.shape[0] * self.layer.shape[1]
 
     def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the means."""
-        return {"diagonal": self.layer.shape} | (self.gradient_shape() if self.form.gradient else {})
+        return {"diagonal": self.layer.shape}
 
     def work(self, extent: Extent) -> float:
         """Return the operations of each sequence's gradient; an embedding's is a sum of rows."""
         d_out, d_in = self.layer.shape
-        products = 2 * self.seen(extent) * d_out * d_in * (not self.layer.embedding)
-        return products + self.gradient_work(extent)
+        return 2 * self.seen(extent) * d_out * d_in * (not self.layer.embedding)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs: every position counts, for a prompt's gradients are part of the sequence's."""
@@ -52,18 +50,3 @@ class Diagonal(Kind):
             return
         total = self.sum_of("diagonal", d_out, d_in, device=g.device)
         moments.add_squared_gradients(total, kept, g, at.ends)
-        self.add_gradient(kept, g)
-
-    @property
-    def wants_gradient(self) -> bool:
-        """Return whether the mean gradient is summed: also to centre the squares."""
-        return (self.form.centred or self.form.gradient) and not self.layer.embedding
-
-    def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``diagonal`` [d_out, d_in]: the mean over sequences, or the variance."""
-        means = super().means(counts)
-        if self.form.centred and "gradient" in means:
-            means["diagonal"].addcmul_(means["gradient"], means["gradient"], value=-1).clamp_(min=0)
-            if not self.form.gradient:
-                del means["gradient"]
-        return means

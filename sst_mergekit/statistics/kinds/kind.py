@@ -45,22 +45,18 @@ class Axes:
 
     Attributes:
         left, right: [d_out, k] and [d_in, l], in columns.
-        core: a patch in these coordinates [k * l], kept beside the statistics.
         stored: left and right are of the weight as the checkpoint stores it, perhaps [d_in, d_out].
     """
 
     left: Tensor
     right: Tensor
-    core: Tensor | None = None
     stored: bool = False
 
     def of(self, transposed: bool) -> Axes:
         """Return the coordinates of the linear map, [d_out, d_in]."""
         if not (self.stored and transposed):
             return self
-        sizes = self.left.shape[1], self.right.shape[1]
-        core = None if self.core is None else self.core.view(sizes).T.flatten()
-        return Axes(self.right, self.left, core)
+        return Axes(self.right, self.left)
 
     @property
     def projections(self) -> int:
@@ -219,25 +215,3 @@ class Kind(ABC):
     def sketched(self, size: int) -> int | None:
         """Return how many rows the sketch of a factor keeps; None: it is summed whole."""
         return kept_rows(size, self.form.factor_rank) if self.form.factor_rank else None
-
-    def gradient_bytes(self) -> int:
-        """Return the bytes of the mean gradient, where it is wanted."""
-        return 4 * self.layer.shape[0] * self.layer.shape[1] * self.wants_gradient
-
-    def gradient_shape(self) -> dict[str, tuple[int, ...]]:
-        """Return the shape of the mean gradient, where it is wanted."""
-        return {"gradient": self.layer.shape} if self.wants_gradient else {}
-
-    def gradient_work(self, extent: Extent) -> float:
-        """Return the operations of the mean gradient, where it is wanted."""
-        return 2 * extent.positions * self.layer.shape[0] * self.layer.shape[1] * self.wants_gradient
-
-    def add_gradient(self, x: Tensor, g: Tensor) -> None:
-        """Add the gradient of the weight itself, where the form wants it."""
-        if self.wants_gradient:
-            moments.add_gradient(self.sum_of("gradient", *self.layer.shape, device=g.device), x, g)
-
-    @property
-    def wants_gradient(self) -> bool:
-        """Return whether the mean gradient is measured here: of linear layers, on demand."""
-        return self.form.gradient and not self.layer.embedding

@@ -58,11 +58,11 @@ class Kronecker(Kind):
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
-        return self.factor_bytes("input", "output") + self.gradient_bytes()
+        return self.factor_bytes("input", "output")
 
     def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the means."""
-        return self.factor_shapes("input", "output") | self.gradient_shape()
+        return self.factor_shapes("input", "output")
 
     def work(self, extent: Extent) -> float:
         """Return the operations of both factors; Gram matrices are of a batch's padded sequences too."""
@@ -71,7 +71,7 @@ class Kronecker(Kind):
         if self.factors == "sequence" and not self.layer.embedding:
             rows = extent.tokens if self.layer.head else extent.positions
             grams = 4 * rows * (rows / extent.sequences) * sum(self.layer.shape)
-        return grams + self.factor_work(rows, "input", "output") + self.gradient_work(extent)
+        return grams + self.factor_work(rows, "input", "output")
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs: each factor is weighted by the other side."""
@@ -81,11 +81,10 @@ class Kronecker(Kind):
         """Add one batch to both factors."""
         if self.layer.embedding:
             self._add_embedding(kept, g, at)
-        else:
-            x, g = kept.float(), g.float()
-            self._add("input", x, g, at)
-            self._add("output", g, x, at)
-        self.add_gradient(kept, g)
+            return
+        x, g = kept.float(), g.float()
+        self._add("input", x, g, at)
+        self._add("output", g, x, at)
 
     def _add(self, name: str, own: Tensor, other: Tensor, at: Positions) -> None:
         size = own.shape[-1]

@@ -29,38 +29,29 @@ class Subspace(Kind):
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        return 4 * sequences * axes.left.shape[1] * axes.right.shape[1] + self.gradient_bytes()
+        return 4 * sequences * axes.left.shape[1] * axes.right.shape[1]
 
     def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the means."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         left, right = tuple(axes.left.shape), tuple(axes.right.shape)
-        core = {} if axes.core is None else {"core": tuple(axes.core.shape)}
-        scores = {"scores": (sequences, left[1] * right[1]), "left": left, "right": right}
-        return scores | core | self.gradient_shape()
+        return {"scores": (sequences, left[1] * right[1]), "left": left, "right": right}
 
     def work(self, extent: Extent) -> float:
         """Return the operations of the projections and of the scores."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        return 2 * extent.positions * (axes.projections + axes.cells) + self.gradient_work(extent)
+        return 2 * extent.positions * (axes.projections + axes.cells)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
-        """Keep the inputs, in coordinates if that is enough."""
-        return x if self.wants_gradient else self._columns(x)
+        """Keep the inputs in coordinates [batch, time, l]; token ids choose rows."""
+        right = self.form.axes[self.layer.name].right  # type: ignore[index]
+        return right.to(x.device, torch.float32)[x] if self.layer.embedding else moments.projected(x, right)
 
     def see_gradient(self, kept: Tensor, g: Tensor, at: Positions) -> None:  # type: ignore[override]
         """Keep the scores of one batch."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        if self.wants_gradient:
-            self.add_gradient(kept, g)
-            kept = self._columns(kept)
         rows = moments.projected(g, axes.left)
         self.rows.append((rows.transpose(1, 2) @ kept).flatten(1))
-
-    def _columns(self, x: Tensor) -> Tensor:
-        """Return the inputs in coordinates [batch, time, l]; token ids choose rows."""
-        right = self.form.axes[self.layer.name].right  # type: ignore[index]
-        return right.to(x.device, torch.float32)[x] if self.layer.embedding else moments.projected(x, right)
 
     def forget(self) -> None:
         """Drop the scores: the pass over the data begins again."""
@@ -73,8 +64,7 @@ class Subspace(Kind):
         self.rows = [team.woven(torch.cat(self.rows))]
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, the axes and the patch's core."""
+        """Return ``scores`` Z [n, k] with ``ZᵀZ`` the mean over sequences, and the axes."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
         scores = torch.cat(self.rows) / math.sqrt(counts.sequences)
-        core = {} if axes.core is None else {"core": axes.core}
-        return super().means(counts) | {"scores": scores, "left": axes.left, "right": axes.right, **core}
+        return super().means(counts) | {"scores": scores, "left": axes.left, "right": axes.right}
