@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from sst_mergekit.demo.methods import Method, Settings
 from sst_mergekit.demo.results import TARGET_SAFETY, Point
 
-CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again
+CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again for the target's sake
+FINE = 1.01  # nor for the front's
 
 
 def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]:
@@ -52,10 +53,11 @@ def _next(method: Method, tried: dict[str, float] | dict[float, float]) -> float
             return (low + high) / 2
     known = [(0.0, 0.0), *((strength, tried[strength]) for strength in line)]
     gaps = [
-        (abs(after[1] - before[1]), (before[0] + after[0]) / 2)
+        (abs(after[1] - before[1]), after[0] - before[0], (before[0] + after[0]) / 2)
         for before, after in zip(known, known[1:], strict=False)
+        if after[0] > FINE * before[0]
     ]
-    return max(gaps)[1]
+    return max(gaps)[-1]
 
 
 def _values(method: Method) -> Sequence[float | None]:

@@ -65,7 +65,7 @@ class StatisticsStore:
 
     def weighted(self, names: tuple[str, ...]) -> bool:
         """Return whether inputs are asked for by themselves of factors that weigh them by gradients."""
-        return "input" in names and "output" not in names and self.manifest.kind != "activation"
+        return "input" in names and "output" not in names and self.factors in ("sequence", "token")
 
     def _tensor(self, record: LayerRecord, name: str, device: str) -> Tensor:
         key = record.tensors.get(name)
