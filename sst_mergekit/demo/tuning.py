@@ -1,9 +1,10 @@
 """Where settings are tried: one number of settings for every method, most of them where safety is won.
 
-A method with a second setting shares its budget out between that one's values. For each value the strength is
-searched from the method's usual one: doubled or halved until the safety target of the development split lies
-between two strengths, then the gap between them is halved. No strength is out of reach. What is left of the
-budget goes where safety rises most between two neighbours, so that the front is known there.
+A method with a second setting shares its budget out between that one's values. For each value the strength
+is searched from the method's usual one: doubled or halved until the safety target of the development split
+lies between two strengths, then the gap between them is halved. No strength is out of reach; where safety
+falls before the target is met, the gaps beside the safest strength are halved. What is left of the budget
+goes where safety rises most between two neighbours, so that the front is known there.
 """
 
 from __future__ import annotations
@@ -36,21 +37,20 @@ def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settin
     return found
 
 
-def _next(method: Method, tried: dict[str, float] | dict[float, float]) -> float:
+def _next(method: Method, tried: dict[float, float]) -> float:
     """Return the next strength, from those tried and the safety that they reached."""
     line = sorted(tried)
     if not line:
         return method.strength
     safe = [strength for strength in line if tried[strength] >= TARGET_SAFETY]
-    if not safe and line[-1] < method.most:
-        return min(2 * line[-1], method.most)
-    if safe and safe[0] == line[0]:
+    if not safe:
+        return _beside_the_safest(line, tried, method.most)
+    if safe[0] == line[0]:
         return line[0] / 2
-    if safe:
-        high = safe[0]
-        low = line[line.index(high) - 1]
-        if high > CLOSE * low:
-            return (low + high) / 2
+    high = safe[0]
+    low = line[line.index(high) - 1]
+    if high > CLOSE * low:
+        return (low + high) / 2
     known = [(0.0, 0.0), *((strength, tried[strength]) for strength in line)]
     gaps = [
         (abs(after[1] - before[1]), after[0] - before[0], (before[0] + after[0]) / 2)
@@ -58,6 +58,16 @@ def _next(method: Method, tried: dict[str, float] | dict[float, float]) -> float
         if after[0] > FINE * before[0]
     ]
     return max(gaps)[-1]
+
+
+def _beside_the_safest(line: list[float], tried: dict[float, float], most: float) -> float:
+    """Return twice the highest strength while safety rises, else the middle of a gap beside the safest."""
+    best = max(tried.values())
+    safest = {strength for strength in line if tried[strength] == best}
+    if line[-1] < most and (best == 0 or safest == {line[-1]}):
+        return min(2 * line[-1], most)
+    gaps = [gap for gap in zip([0.0, *line], line, strict=False) if safest & set(gap)]
+    return sum(max(gaps, key=lambda gap: (gap[1] - gap[0], gap))) / 2
 
 
 def _values(method: Method) -> Sequence[float | None]:

@@ -76,4 +76,4 @@ def test_controls_of_an_empty_patch_are_empty(name):
 
 
 def test_the_defaults_are_the_separable_kronecker_filter():
-    assert (DEFAULTS.filter, DEFAULTS.cost, DEFAULTS.damping) == ("separable", 0.03, 0.1)
+    assert (DEFAULTS.filter, DEFAULTS.cost, DEFAULTS.damping) == ("separable", 0.3, 0.1)

@@ -71,6 +71,12 @@ def test_the_gap_that_holds_the_target_is_halved():
     assert found == [1.0, 0.5, 0.25, 0.375]
 
 
+def test_where_safety_falls_before_the_target_the_safest_strength_is_closed_in_on():
+    method = dataclasses.replace(METHOD["task_arithmetic"], strength=1.0)
+    found = strengths(tuned(method, 5, lambda s: 0.8 - abs(s["strength"] - 1.4) / 10))
+    assert found == [1.0, 2.0, 1.5, 1.75, 1.25]
+
+
 def test_each_value_of_a_second_setting_is_searched_by_itself_with_its_share():
     method = METHOD["sst_soft"]
     first, second = method.second[1]
