@@ -33,7 +33,12 @@ def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settin
             p.settings["strength"]: p.dev.safety.value for p in points if _second(method, p.settings) == value
         }
         if len(tried) < (budget + number) // len(values):
-            found.append(_settings(method, _next(method, tried), value))
+            strength = _next(method, tried)
+            if _rounded(strength) in tried:  # too narrow a gap: the widest
+                line = sorted(tried)
+                gaps = zip([0.0, *line], line, strict=False)
+                strength = sum(max(gaps, key=lambda gap: gap[1] - gap[0])) / 2
+            found.append(_settings(method, strength, value))
     return found
 
 
@@ -78,6 +83,10 @@ def _second(method: Method, settings: Settings) -> float | None:
     return settings[method.second[0]] if method.second else None
 
 
+def _rounded(strength: float) -> float:
+    return float(f"{strength:.4g}")
+
+
 def _settings(method: Method, strength: float, value: float | None) -> Settings:
-    settings = {"strength": float(f"{strength:.4g}")}
+    settings = {"strength": _rounded(strength)}
     return settings if method.second is None or value is None else {**settings, method.second[0]: value}
