@@ -151,7 +151,13 @@ class World:
 
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert."""
-        inputs = {"rows": f"train/{task}.jsonl", "kind": kind, "samples": size.samples, "seed": self.seed}
+        inputs = {
+            "rows": [f"train/{task}.jsonl"],
+            "kind": kind,
+            "labels": "given",
+            "samples": size.samples,
+            "seed": self.seed,
+        }
         label = f"{task}-{kind}, seed {self.seed}"
         return Unit("statistics", label, making.measure, inputs, parents)
 

@@ -92,8 +92,8 @@ def kind_of_geometry(recipe: Recipe) -> Iterator[Fault]:
     for item, store in measured(recipe):
         for geometry in geometries:
             needs = GEOMETRIES[geometry].needs
-            layers, weighted = store.manifest.layers.items(), store.weighted(needs)
-            lacking = [(n, need) for n, r in layers for need in needs if weighted or need not in r.tensors]
+            layers = store.manifest.layers.items()
+            lacking = [(name, need) for name, r in layers for need in needs if need not in r.tensors]
             if lacking:
                 yield Fault(
                     fisher_key(item),

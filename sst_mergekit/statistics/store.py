@@ -56,16 +56,7 @@ class StatisticsStore:
             StatisticsError: a statistic was not measured, or a file is missing, damaged, or not the one
                 whose SHA-256 the manifest names (seen when the first tensor of a file is read).
         """
-        if self.weighted(names):
-            raise StatisticsError(
-                f"{self.source}: holds {self.manifest.kind} statistics, with inputs weighted by gradients; "
-                "inputs alone are of --kind activation, measure those"
-            )
         return {name: self._tensor(record, name, device) for name in names}
-
-    def weighted(self, names: tuple[str, ...]) -> bool:
-        """Return whether inputs are asked for by themselves of factors that weigh them by gradients."""
-        return "input" in names and "output" not in names and self.factors in ("sequence", "token")
 
     def _tensor(self, record: LayerRecord, name: str, device: str) -> Tensor:
         key = record.tensors.get(name)

@@ -23,6 +23,7 @@ def plan(tmp_path_factory):
     tiny_adapter(world / SAFETY, world / "base", 2)
     (world / "calibration").mkdir()
     tiny_data(world / "calibration" / "harm.jsonl")
+    (world / "calibration" / "look_alikes.jsonl").touch()
     tiny_data(
         world / "calibration" / "benign.jsonl",
         (("w2 w1", "w9 w8"), ("w11 w3", "w20"), ("w14 w19", "w5 w5 w21")),

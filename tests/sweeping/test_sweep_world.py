@@ -37,7 +37,7 @@ def test_methods_are_swept_on_the_experiments_units(small: None, tmp_path: Path)
     tried = {name: one["points"] for name, one in body["subjects"].items()}
     assert {name: [sorted(p["settings"]) for p in points] for name, points in tried.items()} == {
         "task_arithmetic, seed 42": [["strength"]],
-        "sst, seed 42": [["strength"]],
+        "sst, seed 42": [["cost", "strength"]],
     }
     assert body["metrics"]["utility"][0] == "sst_mmlu:acc"
     kinds = {path.parent.parent.name for path in tmp_path.glob("units/*/*/unit.json")}

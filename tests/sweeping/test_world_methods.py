@@ -23,7 +23,7 @@ def test_each_method_gets_the_parameters_that_it_has(model: ModelOptions) -> Non
     assert {name: [p.name for p in space] for name, space in spaces.items()} == {
         "linear, seed 42": ["strength"],
         "ties, seed 42": ["strength", "density"],
-        "sst, seed 42": ["strength", "damping", "density"],
+        "sst, seed 42": ["strength", "cost", "damping", "density"],
     }
 
 
@@ -31,7 +31,7 @@ def test_what_is_not_named_is_the_demos(model: ModelOptions) -> None:
     [listed] = world_methods(model, "minimal", ["TA"], 1, (), grid=True)
     [ranged] = world_methods(model, "minimal", ["TA"], 1, (), grid=False)
     assert [len(p.values) for p in listed.space] == [8]
-    assert (ranged.space[0].values, ranged.space[0].low, ranged.space[0].high) == ((), 0.2, 1.2)
+    assert (ranged.space[0].values, ranged.space[0].low, ranged.space[0].high) == ((), 0.175, 1.4)
 
 
 def test_settings_are_units_of_the_experiments(model: ModelOptions) -> None:
