@@ -114,7 +114,7 @@ def measure(
             continue
         sign = -1.0 if name == "harm" else 1.0
         patches = [(each, scaled(change, sign)) for each, change in plain(patch, most=LAYERS)]
-        patches += filtered(patch, pairs, harm=name == "harm")
+        patches += filtered(patch, pairs, harm=name == "harm")  # type: ignore
         found[name] = _judged(
             name, _spec(model, options), sources, sides[name], pairs["own"], patches, options
         )

@@ -235,8 +235,8 @@ def patched(model: nn.Module, patch: Patch) -> Iterator[None]:
                 if layer is None or tuple(change.shape) != layer.shape:
                     raise StatisticsError(f"{name}: no linear layer of {list(change.shape)} in the model")
                 weight = layer.module.weight
-                before.append((weight, weight.detach().clone()))
-                weight.add_((change.T if layer.transposed else change).to(weight.device, weight.dtype))
+                before.append((weight, weight.detach().clone()))  # type: ignore
+                weight.add_((change.T if layer.transposed else change).to(weight.device, weight.dtype))  # type: ignore
         yield
     finally:
         with torch.no_grad():
@@ -257,4 +257,4 @@ def agreement(probes: Iterable[Probe]) -> Agreement:
         raise ValueError(f"{len(known)} patches with a price and a divergence above 0; expected at least 3")
     x, y = ([math.log(value) for value in side] for side in zip(*known, strict=True))
     bias = sum(b - a for a, b in zip(x, y, strict=True)) / len(known)
-    return Agreement(float(spearmanr(x, y).statistic), float(pearsonr(x, y).statistic), bias, len(known))
+    return Agreement(float(spearmanr(x, y).statistic), float(pearsonr(x, y).statistic), bias, len(known))  # type: ignore

@@ -186,9 +186,9 @@ def safe_delta_method(
     if statistics is None:
         hint = "set 'on_missing: aligned' or 'on_missing: keep' to take that model's or the utility expert's"
         raise without(name, source, hint)
-    weights = (statistics.oriented(wide(models[each])) for each in ("utility", "aligned"))
+    tuned, start = (statistics.oriented(wide(models[each])) for each in ("utility", "aligned"))
     try:
-        merged = safe_delta(*weights, statistics.tensors["input"], budget, unit, density, damping)
+        merged = safe_delta(tuned, start, statistics.tensors["input"], budget, unit, density, damping)
     except ValueError as error:
         raise StatisticsError(f"{name}: {error} (statistics: {source})") from None
     return statistics.oriented(merged).to(utility.dtype).contiguous()
