@@ -32,7 +32,7 @@ def write_manifest(directory: Path, **data: Any) -> Path:
     directory.mkdir()
     (directory / "manifest.json").write_text(manifest.to_json())
     assert json.loads(manifest.to_json())["format"] == FORMAT
-    assert VERSION == 2  # prompt hashes were added without a new format
+    assert VERSION == 3  # prompt hashes were added without a new format
     return directory
 
 

@@ -177,12 +177,14 @@ def test_an_embedding_is_merged_in_its_own_orientation(world: World, models) -> 
     """Statistics of embeddings are [d, vocabulary], the weight is stored the other way round."""
     tensors = three(models, EMBEDDING)
     sources = {name: world.path(f"kronecker-{name}") for name in ("utility", "safety")}
-    counts = statistics(world, "kronecker-utility", EMBEDDING)["input"].double()
-    merged = one_tensor("regmean", tensors, EMBEDDING, fisher=sources)
-    assert counts.ndim == 1
-    torch.testing.assert_close(
-        merged, 0.5 * (tensors["utility"] + tensors["safety"])
-    )  # same data, same counts
+    found = {name: statistics(world, f"kronecker-{name}", EMBEDDING)["input"].double() for name in sources}
+    merged = one_tensor("regmean", tensors, EMBEDDING, fisher=sources).double()
+    assert all(each.ndim == 1 for each in found.values())
+    total = sum(found.values())
+    seen = total > 1e-3 * total.mean()  # of rows that no data hold the damping decides
+    assert bool(seen.any())
+    mean = sum(found[name][:, None] * tensors[name].double() for name in sources) / total[:, None]
+    torch.testing.assert_close(merged[seen], mean[seen], rtol=1e-2, atol=1e-4)
 
 
 def test_regmean_averages_what_has_no_statistics_and_fisher_does_not(world: World, models) -> None:

@@ -23,7 +23,7 @@ def test_each_method_gets_the_parameters_that_it_has(model: ModelOptions) -> Non
     assert {name: [p.name for p in space] for name, space in spaces.items()} == {
         "linear, seed 42": ["strength"],
         "ties, seed 42": ["strength", "density"],
-        "sst, seed 42": ["strength", "cost", "damping", "density"],
+        "sst, seed 42": ["cost", "strength", "damping", "density"],
     }
 
 
