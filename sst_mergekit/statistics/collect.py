@@ -104,7 +104,7 @@ def collect(
             size = _halving(model, sequences, options, now, size, title)
             for name in group:
                 found = now.pop(name)
-                found.join(options.team)
+                found.join(options.team)  # an owner's sums hold those of the layers after it
                 _finish(by_name[name], found.means(counts), sink)
             if len(groups) > 1:
                 sink.flush()

@@ -65,7 +65,9 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
     layers = [by_name[name] for name in owner]
     form = _oriented(options.form, layers)
     kind = KINDS[options.kind]
-    kinds: dict[str, Kind] = {each.name: kind(each, owner[each.name] == each.name, form) for each in layers}
+    kinds: dict[str, Kind] = {}
+    for each in layers:
+        kinds[each.name] = kind(each, kinds.get(owner[each.name]), form)
     return Chosen(layers, owner, skipped, kinds)
 
 
@@ -89,13 +91,19 @@ def part(
     size = min(options.batch_size, len(sequences))
     if options.max_memory is None:
         return Passes([list(kinds)], size)
-    held = {name: kind.held(len(sequences)) for name, kind in kinds.items()}
+    together: dict[str, list[str]] = {}
+    for name, kind in kinds.items():
+        together.setdefault(kind.owner.layer.name, []).append(name)
+    held = {own: sum(kinds[name].held(len(sequences)) for name in names) for own, names in together.items()}
     most = max(held.values())
     plans, budget = [], 0
     while size:
         budget = options.max_memory - beside(model, sequences, size, options, kinds, resident)
         if budget >= most:
-            plans.append(Passes(memory.grouped(held, budget), size))
+            groups = memory.grouped(held, budget)
+            plans.append(
+                Passes([[name for own in group for name in together[own]] for group in groups], size)
+            )
         size //= 2
     if not plans:
         raise StatisticsError(

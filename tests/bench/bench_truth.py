@@ -36,12 +36,12 @@ from sst_mergekit.inspection.truth import (
 from sst_mergekit.statistics.axes import patch_axes
 from sst_mergekit.statistics.collect import Collected, collect
 from sst_mergekit.statistics.kinds.kind import Axes
-from sst_mergekit.statistics.layers import input_groups, linear_layers
+from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import load_model, load_tokenizer
 from sst_mergekit.statistics.positions import AFTER_FIRST, ALL, RESPONSE, USED
 from sst_mergekit.statistics.rows import Source, prompt_hashes, read_conversations
 from sst_mergekit.statistics.settings import FACTORS, LABELS, Form, ModelSpec, Options
-from sst_mergekit.statistics.tokens import pad, tokenize
+from sst_mergekit.statistics.tokens import tokenize
 
 SECTION = "Truth of prices"
 MEASURED, RANK, DAMPING = 256, 16, 0.1  # rows of a world that are measured; of subspace; of ekfac's basis
@@ -126,25 +126,6 @@ def compared(about: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         yield f"activation, {name}", pair(about, "activation", "given")
 
 
-def grouped(about: Subject, one: Pair, own_trace: bool) -> Pair:
-    """Return Kronecker statistics whose input factor is the sum over all layers that read the same input."""
-    model = about.models[1]
-    batch = pad(about.measured[1][:1], str(model.device))
-    owners = input_groups(model, linear_layers(model)[0], {"input_ids": batch.ids})
-    sides = []
-    for side in (one.harm, one.benign):
-        sums: dict[str, Tensor] = {}
-        for name, each in side.items():
-            sums[owners[name]] = sums.get(owners[name], 0) + each["input"]
-        new = {}
-        for name, each in side.items():
-            total = sums[owners[name]]
-            scale = each["input"].trace() / total.trace() if own_trace else 1.0
-            new[name] = {**each, "input": total * scale}
-        sides.append(new)
-    return Pair(one.geometry, *sides)
-
-
 def damped(one: Pair, damping: float, unit: Callable[[Tensor], Tensor]) -> Pair:
     """Return Kronecker statistics with a multiple of the identity added to each factor."""
 
@@ -161,8 +142,6 @@ def varied(about: Subject, pairs: Mapping[str, Pair]) -> Iterator[tuple[str, Pai
     """Yield what is made of statistics and priced only."""
     for labels in LABELS:
         one = pairs[f"kronecker, sequence, {labels}"]
-        yield f"the same, {labels}, inputs summed over q/k/v and gate/up", grouped(about, one, False)
-        yield f"the same, {labels}, summed, at the layer's own trace", grouped(about, one, True)
         for name, unit in {"mean": torch.mean, "median": torch.median}.items():
             for damping in DAMPINGS:
                 yield f"the same, {labels}, damped by {damping:g} of the {name}", damped(one, damping, unit)

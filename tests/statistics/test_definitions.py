@@ -93,7 +93,7 @@ def all_flows(model, layers, sequence):
 
 
 def twin(factors, flows, layer):
-    """A and G of one layer by their definition, from its flows X and D of every sequence."""
+    """A and G of one layer alone by their definition, from its flows X and D of every sequence."""
     if layer.head:  # it sees what predicts the response, all at which D is not zero
         flows = [(x[PROMPT - 1 : -1], d[PROMPT - 1 : -1]) for x, d in flows]
     if factors == "reduce" and not (layer.embedding or layer.head):
@@ -105,7 +105,7 @@ def twin(factors, flows, layer):
     if factors in ("sequence", "token"):
         input, output = gradients.mT @ gradients, gradients @ gradients.mT
         assert input.sum(0).trace().item() == pytest.approx(float(gradients.square().sum()))
-        input, output = input.sum(0) / len(flows), output.sum(0) / output.sum(0).trace()
+        input, output = input.sum(0) / len(flows), output.sum(0) / len(flows)
     else:
         x, d = (torch.cat(side) for side in zip(*flows, strict=True))
         input, output = x.T @ x / len(x), d.T @ d / len(flows)
@@ -130,12 +130,20 @@ def test_kronecker_factors_are_those_of_their_form(known, sequences, factors, ba
     monkeypatch.setattr(moments, "ROWS", 4)
     model, flows = known
     ordered = sequences if batch_size == 1 else sequences[::-1]
-    means = collect(model, ordered, options("kronecker", form=Form(factors), batch_size=batch_size)).means
+    collected = collect(model, ordered, options("kronecker", form=Form(factors), batch_size=batch_size))
+    means, owner = collected.means, collected.input_owner
     assert set(means) == {each.name for each in flows}
-    for each, of_sequences in flows.items():
-        for name, expected in twin(factors, of_sequences, each).items():
-            found, tiny = means[each.name][name].double(), 1e-5 * float(expected.abs().max())
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=tiny, msg=f"{each.name} {name}")
+    twins = {each.name: twin(factors, of_sequences, each) for each, of_sequences in flows.items()}
+    for own, each in twins.items():
+        readers = [twins[name]["input"] for name in twins if owner[name] == owner[own]]
+        expected = dict(each)
+        if factors in ("sequence", "token"):
+            expected["input"] = sum(readers)
+            expected["output"] = each["output"] / trace(expected["input"])
+        for name, value in expected.items():
+            found = means[owner[own] if name == "input" else own][name].double()
+            tiny = 1e-5 * float(value.abs().max())
+            torch.testing.assert_close(found, value, rtol=1e-4, atol=tiny, msg=f"{own} {name}")
 
 
 def trace(factor):
@@ -147,7 +155,8 @@ def test_the_trace_is_that_of_the_whole_fisher_matrix(model, sequences):
     gradients = sequence_gradients(model, sequences)
     for name, means in collected.means.items():
         expected = sum(float(g[name].square().sum()) for g in gradients) / len(gradients)
-        assert trace(means["input"]) * trace(means["output"]) == pytest.approx(expected, rel=1e-4)
+        input = collected.means[collected.input_owner[name]]["input"]
+        assert trace(input) * trace(means["output"]) == pytest.approx(expected, rel=1e-4)
 
 
 def test_one_sequences_gradient_of_rank_one_is_kept_whole(model):
@@ -173,16 +182,16 @@ def test_activation_is_a_mean_over_positions_after_the_first(known, sequences, b
         torch.testing.assert_close(found["input"].double(), expected, rtol=1e-4, atol=1e-6)
 
 
-def test_layers_that_read_the_same_input_share_it_where_no_gradient_weighs_it(model, sequences):
-    owner = collect(model, sequences, options("activation")).input_owner
+@pytest.mark.parametrize("kind", ["activation", "kronecker"])
+def test_layers_that_read_the_same_input_share_its_factor(model, sequences, kind):
+    collected = collect(model, sequences, options(kind))
+    owner = collected.input_owner
     for layer in (0, 1):
         attention, mlp = f"model.layers.{layer}.self_attn", f"model.layers.{layer}.mlp"
         assert {owner[f"{attention}.{n}_proj.weight"] for n in "qkv"} == {f"{attention}.q_proj.weight"}
         assert owner[f"{mlp}.up_proj.weight"] == owner[f"{mlp}.gate_proj.weight"] == f"{mlp}.gate_proj.weight"
         assert owner[f"{mlp}.down_proj.weight"] == f"{mlp}.down_proj.weight"
-    collected = collect(model, sequences, options("kronecker"))
-    assert all(name == own for name, own in collected.input_owner.items())
-    assert all(means.keys() == {"input", "output"} for means in collected.means.values())
+    assert {name for name, means in collected.means.items() if "input" in means} == set(owner.values())
 
 
 LINEAR = ["model.layers.0.self_attn.k_proj.weight", "model.layers.1.mlp.down_proj.weight"]
@@ -343,12 +352,17 @@ def test_scores_are_each_sequences_gradient_in_coordinates(model, sequences, bat
 def test_ekfac_measures_squares_in_the_basis_and_both_factors(model, sequences, factors, batch_size):
     form = Form(factors, axes=axes())
     means = collect(model, sequences, options("ekfac", batch_size=batch_size, form=form)).means
-    plain = collect(model, sequences, options("kronecker", form=Form(factors))).means
+    plain = collect(model, sequences, options("kronecker", form=Form(factors)))
     gradients = sequence_gradients(model, sequences)
     for name, coordinates in axes().items():
+        own = torch.stack([g[name] for g in gradients])
+        input = plain.means[plain.input_owner[name]]["input"]
+        output = plain.means[name]["output"]
+        if factors == "sequence":  # A is the sum over the layers of the basis alone
+            input, output = (own.mT @ own).mean(0), (own @ own.mT).sum(0) / own.square().sum()
         squares = torch.stack([(coordinates.left.T @ g[name] @ coordinates.right) ** 2 for g in gradients])
         found = means[name]
         torch.testing.assert_close(found["corrected"], squares.mean(0), rtol=1e-4, atol=1e-6)
-        for factor in ("input", "output"):
-            torch.testing.assert_close(found[factor], plain[name][factor])
+        torch.testing.assert_close(found["input"], input, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found["output"], output, rtol=1e-4, atol=1e-6)
         assert torch.equal(found["right"], coordinates.right)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -72,9 +72,9 @@ class Axes:
 class Kind(ABC):
     """The running sums of one layer: each batch's inputs, then its gradients; ``means`` at the end.
 
-    ``owns_input`` is False when an earlier layer reads the same input and keeps its factor. Every entry of
-    ``sums`` is a plain sum over the data, so that sums over parts of it may be added; ``sketches`` of parts
-    are put together by `join`, which is near the sketch of the whole and not equal to it.
+    ``owner`` keeps the input factor: itself, or the sums of an earlier layer that reads the same input.
+    Every entry of ``sums`` is a plain sum over the data, so that sums over parts of it may be added;
+    ``sketches`` of parts are put together by `join`, which is near the sketch of the whole, not equal to it.
     """
 
     name: ClassVar[str]
@@ -83,12 +83,17 @@ class Kind(ABC):
     keeps_inputs: ClassVar[bool] = False  # from the forward pass to the backward pass
     shares_inputs: ClassVar[bool] = False  # layers that read the same input have one input factor
 
-    def __init__(self, layer: Layer, owns_input: bool, form: Form) -> None:
+    def __init__(self, layer: Layer, owner: Self | None, form: Form) -> None:
         self.layer = layer
-        self.owns_input = owns_input
+        self.owner = owner or self
         self.form = form
         self.sums: dict[str, Tensor] = {}
         self.sketches: dict[str, Sketch] = {}
+
+    @property
+    def owns_input(self) -> bool:
+        """Return whether the input factor is kept here."""
+        return self.owner is self
 
     @abstractmethod
     def held(self, sequences: int) -> int:
@@ -194,7 +199,7 @@ class Kind(ABC):
         eigenvectors (9 n³) and the c new rows.
         """
         total = 0.0
-        for height, *width in (self._summed(name) for name in names if self._owns(name)):
+        for height, *width in (self._summed(name) for name in names if self._adds(name)):
             if width == [height]:
                 total += rows * height * (height + min(height, max(128, height // 8)))
             elif width:
@@ -211,6 +216,9 @@ class Kind(ABC):
 
     def _owns(self, name: str) -> bool:
         return name == "output" or self.owns_input
+
+    def _adds(self, name: str) -> bool:
+        return self._owns(name)
 
     def sketched(self, size: int) -> int | None:
         """Return how many rows the sketch of a factor keeps; None: it is summed whole."""

@@ -3,10 +3,11 @@
 A sequence with inputs X [T, d_in] and output gradients D [T, d_out] has the gradient ``DᵀX``, and
 ``F = E[vec(DᵀX) vec(DᵀX)ᵀ]``. Its partial traces are ``R = E[Xᵀ (D Dᵀ) X]`` and ``L = E[Dᵀ (X Xᵀ) D]``: the
 statistics of Shampoo (Gupta et al. 2018, arXiv:1802.09568), one step of the power iteration to the nearest
-Kronecker product (Morwani et al. 2024, arXiv:2406.17748). Stored are A = R and G = L / tr L, so that the
-traces of ``G (x) A`` and F are equal. Other forms, by what they take as independent:
+Kronecker product (Morwani et al. 2024, arXiv:2406.17748). Stored are A = R and G = L / tr R, so that the
+traces of ``G (x) A`` and F are equal. Layers that read the same X (q, k and v; gate and up) have one A, the
+sum of theirs. Other forms, by what they take as independent:
 
-- ``token``, the tokens: ``A = E[sum_t |d|² x xᵀ]``, ``G = E[sum_t |x|² d dᵀ]`` (divided by its trace).
+- ``token``, the tokens: ``A = E[sum_t |d|² x xᵀ]``, ``G = E[sum_t |x|² d dᵀ] / tr A``.
 - ``expand``, x and d too (K-FAC, Martens & Grosse 2015, arXiv:1503.05671): A is a mean over positions and G
   is ``E[sum_t d dᵀ]``. Positions without a gradient then count like all others.
 - ``reduce``: each sequence's mean input and summed gradient (Eschenhagen et al. 2023, arXiv:2311.00636).
@@ -49,6 +50,8 @@ class Kronecker(Kind):
     name: ClassVar[str] = "kronecker"
     needs_gradients: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
+    shares_inputs: ClassVar[bool] = True
+    total: float = 0.0  # the trace of the input factor, once `means` gave it
 
     @property
     def factors(self) -> str:
@@ -83,8 +86,17 @@ class Kronecker(Kind):
             self._add_embedding(kept, g, at)
             return
         x, g = kept.float(), g.float()
-        self._add("input", x, g, at)
+        if self.owns_input or self._weighted:
+            self.owner._add("input", x, g, at)
         self._add("output", g, x, at)
+
+    @property
+    def _weighted(self) -> bool:
+        """Return whether each factor is weighted by the other side."""
+        return self.factors in ("sequence", "token")
+
+    def _adds(self, name: str) -> bool:
+        return self._weighted or super()._adds(name)
 
     def _add(self, name: str, own: Tensor, other: Tensor, at: Positions) -> None:
         size = own.shape[-1]
@@ -111,13 +123,15 @@ class Kronecker(Kind):
         return self.seen(counts) if name == "input" and self.factors == "expand" else counts.sequences
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
-        """Return ``input`` A and ``output`` G, with the trace of ``G (x) A`` that of the Fisher matrix."""
+        """Return ``input`` A and ``output`` G, with the trace of ``G (x) A`` that of the Fisher matrix.
+
+        Of layers that share A its owner comes first.
+        """
         means = super().means(counts)
-        if self.factors in ("sequence", "token"):
-            total = trace("output", means["output"])
-            if total > 0:
-                short = truncated.is_truncated(means["output"])
-                means["output"] = (
-                    truncated.scaled(means["output"], total, 0.0) if short else means["output"].div_(total)
-                )
+        if self.owns_input:
+            self.total = trace("input", means["input"])
+        total, output = self.owner.total, means["output"]
+        if self._weighted and total > 0:
+            short = truncated.is_truncated(output)
+            means["output"] = truncated.scaled(output, total, 0.0) if short else output.div_(total)
         return means

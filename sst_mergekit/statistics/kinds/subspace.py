@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -22,8 +22,8 @@ class Subspace(Kind):
     needs_gradients: ClassVar[bool] = True
     needs_axes: ClassVar[bool] = True
 
-    def __init__(self, layer: Layer, owns_input: bool, form: Form) -> None:
-        super().__init__(layer, owns_input, form)
+    def __init__(self, layer: Layer, owner: Self | None, form: Form) -> None:
+        super().__init__(layer, owner, form)
         self.rows: list[Tensor] = []
 
     def held(self, sequences: int) -> int:
