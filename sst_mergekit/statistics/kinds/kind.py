@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -83,7 +83,7 @@ class Kind(ABC):
     keeps_inputs: ClassVar[bool] = False  # from the forward pass to the backward pass
     shares_inputs: ClassVar[bool] = False  # layers that read the same input have one input factor
 
-    def __init__(self, layer: Layer, owner: Self | None, form: Form) -> None:
+    def __init__(self, layer: Layer, owner: Kind | None, form: Form) -> None:
         self.layer = layer
         self.owner = owner or self
         self.form = form

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class Subspace(Kind):
     needs_gradients: ClassVar[bool] = True
     needs_axes: ClassVar[bool] = True
 
-    def __init__(self, layer: Layer, owner: Self | None, form: Form) -> None:
+    def __init__(self, layer: Layer, owner: Kind | None, form: Form) -> None:
         super().__init__(layer, owner, form)
         self.rows: list[Tensor] = []
 
