@@ -19,6 +19,7 @@ from sst_mergekit.cli import output
 @click.option("--quick", is_flag=True, help="Smaller world and grid: under 3 minutes on two cores.")
 @click.option("--drift", is_flag=True, help="Restore an aligned model that its fine-tuning made unsafe.")
 @click.option("--half-budget", is_flag=True, help="8 settings a method, not 16: for many seeds.")
+@click.option("--methods", help="Only these besides Task Arithmetic, as NAME,NAME: of report.json.")
 @click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
 @click.option("--variants", is_flag=True, help="Also SST's default varied: cost, damping, sites, samples.")
 @click.option(
@@ -40,6 +41,7 @@ def command(
     quick: bool,
     drift: bool,
     half_budget: bool,
+    methods: str | None,
     family: bool,
     variants: bool,
     calibration_rows: int | None,
@@ -56,7 +58,7 @@ def command(
     """
     from sst_mergekit.demo.family import EVERY, KINDS
     from sst_mergekit.demo.picture import draw
-    from sst_mergekit.demo.plan import FULL, HALF, QUICK
+    from sst_mergekit.demo.plan import FULL, HALF, QUICK, TRAININGS
     from sst_mergekit.demo.report import to_json, to_markdown
     from sst_mergekit.demo.run import run
     from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
@@ -70,11 +72,13 @@ def command(
         size = dataclasses.replace(size, samples=calibration_rows)
     size = dataclasses.replace(size, world=world)
     if family:
-        names = tuple(method.name for method in EVERY)
+        names = (*(method.name for method in EVERY), *TRAININGS)
         size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
     if variants:
         names = (*size.methods, *(method.name for method in VARIANTS))
         size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
+    if methods is not None:
+        size = dataclasses.replace(size, methods=_chosen(methods, size.methods))
     out = out.absolute()
     flags = " --quick" * quick + " --drift" * drift + " --half-budget" * half_budget
     flags += f" --calibration-rows {calibration_rows}" if calibration_rows is not None else ""
@@ -83,6 +87,7 @@ def command(
     started = time.monotonic()
     results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, output.progress())
     flags += " --family" * family + " --variants" * variants
+    flags += f" --methods {methods}" if methods else ""
     about = {
         "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
         "budget": size.budget,
@@ -95,6 +100,18 @@ def command(
     write_text(out / "report.json", json.dumps(body, indent=1) + "\n")
     write_text(out / "report.md", report)
     output.result(body, f"{report}\n{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
+
+
+def _chosen(names: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the methods of the comparison: what others are held against is one of them."""
+    from sst_mergekit.demo.report import BASELINE
+    from sst_mergekit.errors import SstError
+
+    asked = [name.strip() for name in names.split(",")]
+    for name in asked:
+        if name not in known:
+            raise SstError(f"--methods: no method '{name}' here; there are {', '.join(known)}")
+    return tuple(name for name in known if name == BASELINE or name in asked)
 
 
 def _claim(out: Path, flags: str) -> None:

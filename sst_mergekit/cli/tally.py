@@ -13,15 +13,23 @@ from sst_mergekit.cli import output
 @click.command("tally", cls=output.Command)
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--method", default="sst", show_default=True, help="The method to hold against the others.")
-def command(folders: tuple[Path, ...], method: str) -> None:
+@click.option("--curve", type=click.Path(path_type=Path), help="Draw figures over calibration rows: a PNG.")
+def command(folders: tuple[Path, ...], method: str, curve: Path | None) -> None:
     """Pair a method with every other by world and seed over the FOLDERS of finished demos.
 
     Differences in hypervolume have 95 % t-intervals and p values that are Holm-corrected over all
-    comparisons of the table. --json prints [{name, hypervolume, p, tax, rival_tax, cut}].
+    comparisons of the table. --json prints [{name, hypervolume, p, tax, rival_tax, cut}]. With --curve the
+    demos are of several --calibration-rows, and each method's figures are shown and drawn over them.
     """
+    from sst_mergekit.demo import curve as curves
     from sst_mergekit.demo.tally import read, tally, to_markdown
 
     units = read(folders)
+    if curve is not None:
+        found = curves.curves(units)
+        curves.draw(found, curve)
+        output.result(found, f"{curves.to_markdown(found)}\n{curve}")
+        return
     lines = tally(units, method)
     value = [dataclasses.asdict(line) | {"cut": line.cut} for line in lines]
     output.result(value, to_markdown(units, lines, method))

@@ -65,7 +65,7 @@ class DemoSize:
     samples: int
     steps: tuple[int, ...]
     rates: tuple[float, ...]
-    methods: tuple[str, ...] = tuple(method.name for method in METHODS)
+    methods: tuple[str, ...] = (*(method.name for method in METHODS), *TRAININGS)
     kinds: tuple[str, ...] = ("kronecker",)
     further: tuple[tuple[str, str], ...] = ()
 
@@ -83,7 +83,7 @@ QUICK = DemoSize(
     128,
     (20, 40, 60, 100),
     (2e-3, 4e-3),
-    tuple(method.name for method in METHODS if method.name != "sst_refit"),
+    (*(method.name for method in METHODS if method.name != "sst_refit"), *TRAININGS),
 )
 
 
@@ -143,10 +143,10 @@ class SeedPlan:
         return Trial(method.name, settings, merge)
 
     def trainings(self) -> list[Trial]:
-        """Return the trained rivals at each of their settings."""
+        """Return the trained rivals that are compared, at each of their settings."""
         grid = [{"steps": float(s), "learning_rate": r} for r in self.size.rates for s in self.size.steps]
-        few = few_shots(self.size.budget)
-        return [self._training(TRAINED, s) for s in grid] + [self._training(FEW_SHOT, s) for s in few]
+        every = {TRAINED: grid, FEW_SHOT: few_shots(self.size.budget)}
+        return [self._training(name, s) for name in every if name in self.size.methods for s in every[name]]
 
     def _training(self, method: str, settings: Settings) -> Trial:
         world, name = self.folder / "world", candidate_name(method, settings)

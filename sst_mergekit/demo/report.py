@@ -22,7 +22,20 @@ EXPERTS = {
 LABELS = {method.name: method.label for method in EVERY + VARIANTS} | TRAININGS
 CONTROLS = {method.name for method in EVERY if method.control}
 CONFLICT_MEAN, CONFLICT_LEAST = 0.05, 0.02
-HEADER = ("model", "safety", "over-refusal", "MMLU", "HumanEval", "utility", "ΔS", "ΔU", "tax", "hypervolume")
+HEADER = (
+    "model",
+    "safety",
+    "over-refusal",
+    "MMLU",
+    "HumanEval",
+    "utility",
+    "ΔS",
+    "ΔU",
+    "tax",
+    "hypervolume",
+    f"utility at safety {TARGET_SAFETY}",
+    "KL",
+)
 
 
 def to_json(results: Sequence[SeedResult], about: dict[str, Any]) -> dict[str, Any]:
@@ -72,11 +85,10 @@ def to_markdown(results: Sequence[SeedResult], about: dict[str, Any]) -> str:
 
 def table(results: Sequence[SeedResult]) -> str:
     """Return the main table: unmerged models, then every method at its chosen setting."""
-    rows = [[EXPERTS[name], *_scores([r.experts[name] for r in results]), "", "", "", ""] for name in EXPERTS]
+    rows = [[EXPERTS[name], *_scores([r.experts[name] for r in results]), *[""] * 6] for name in EXPERTS]
     for name, label in labels(results).items():
         found = [r.methods[name] for r in results]
         chosen = [m.chosen.test for m in found]
-        taxes = [m.tax.value for m in found if m.tax.value is not None]
         missed = sum(not m.reached for m in found)
         rows.append(
             [
@@ -84,8 +96,10 @@ def table(results: Sequence[SeedResult]) -> str:
                 *_scores([scores for scores in chosen if scores is not None]),
                 _mean([m.tax.gain for m in found], signed=True),
                 _mean([-m.tax.loss for m in found], signed=True),
-                _mean(taxes) + (f" (n={len(taxes)})" if len(taxes) < len(found) else "") if taxes else "null",
+                _known([m.tax.value for m in found]),
                 _mean([m.hypervolume for m in found]),
+                _known([m.utility_at_target for m in found]),
+                _known([m.divergence for m in found]),
             ]
         )
     return markdown_table(HEADER, rows)
@@ -106,6 +120,8 @@ def notes(results: Sequence[SeedResult]) -> str:
         "Utility: mean of MMLU, HumanEval and 1 − over-refusal. ΔS, ΔU: against the utility expert. "
         "Tax: −ΔU / ΔS, null without a gain above noise. "
         "Hypervolume: area of (safety, utility) below the front. "
+        f"Utility at safety {TARGET_SAFETY}: of the front, between two settings by a straight line. "
+        "KL: from the utility expert on held-out benign rows, nats a token. "
         f"† k: on k seeds no setting reached development safety {TARGET_SAFETY}. {spread}\n"
     )
 
@@ -166,7 +182,9 @@ def conflict_line(results: Sequence[SeedResult]) -> str:
 
 def verdict(results: Sequence[SeedResult]) -> str:
     """Return in words whether SST-Merge beat Task Arithmetic and the trained rival here."""
-    ours, trained = compare(results, "sst"), compare(results, TRAINED)
+    if "sst" not in labels(results):
+        return "SST-Merge was not compared."
+    ours = compare(results, "sst")
     better = "beats" if ours.hypervolume_gain > 0 else "does not beat"
     lines = [
         f"SST-Merge {better} Task Arithmetic in hypervolume: {ours.hypervolume_gain:+.3f}, "
@@ -180,8 +198,9 @@ def verdict(results: Sequence[SeedResult]) -> str:
         lines.append(
             f"Its tax is {abs(ours.cut):.0%} {side} Task Arithmetic's (target of 60 % below: {met})."
         )
-    against = ours.hypervolume_gain - trained.hypervolume_gain
-    lines.append(f"Against LoRA training on the calibration data: {against:+.3f} hypervolume.")
+    if TRAINED in labels(results):
+        against = ours.hypervolume_gain - compare(results, TRAINED).hypervolume_gain
+        lines.append(f"Against LoRA training on the calibration data: {against:+.3f} hypervolume.")
     return " ".join(lines)
 
 
@@ -224,6 +243,14 @@ def _mean(values: Sequence[float], signed: bool = False) -> str:
     mean, margin = interval(values)
     text = f"{mean:+.3f}" if signed else f"{mean:.3f}"
     return text if margin is None else f"{text} ± {margin:.3f}"
+
+
+def _known(values: Sequence[float | None]) -> str:
+    """Return the mean of what is defined, and of how many where that is not all."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "null"
+    return _mean(known) + (f" (n={len(known)})" if len(known) < len(values) else "")
 
 
 def _emphasis(name: str, label: str) -> str:

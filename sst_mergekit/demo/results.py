@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sst_mergekit.demo.methods import Settings
 from sst_mergekit.demo.scoring import Scores
-from sst_mergekit.evaluation.tradeoff import Tax, hypervolume, interval, pareto, safety_tax
+from sst_mergekit.evaluation.tradeoff import Tax, hypervolume, interval, pareto, safety_tax, utility_at
 
 TARGET_SAFETY = 0.9
 PARTS = 3  # of utility: MMLU, HumanEval, compliance
@@ -33,6 +33,8 @@ class MethodResult:
         tried: how many settings were tried.
         tax: of the chosen setting, on the test split.
         hypervolume: of the front and the utility expert, on the test split.
+        utility_at_target: of the same at safety 0.9; None where they do not reach it.
+        divergence: KL from the utility expert of the chosen setting, nats a token; None: not measured.
     """
 
     chosen: Point
@@ -41,6 +43,8 @@ class MethodResult:
     tried: int
     tax: Tax
     hypervolume: float
+    utility_at_target: float | None
+    divergence: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ def to_test(points: Sequence[Point]) -> list[int]:
     return sorted({*wanted, chosen})
 
 
-def method_result(points: Sequence[Point], utility_expert: Scores) -> MethodResult:
+def method_result(
+    points: Sequence[Point], utility_expert: Scores, divergence: float | None = None
+) -> MethodResult:
     """Return a method's result; the points of ``to_test`` must carry test scores."""
     chosen, reached = choose(points)
     front = tuple(points[i] for i in to_test(points))
@@ -84,8 +90,9 @@ def method_result(points: Sequence[Point], utility_expert: Scores) -> MethodResu
     if chosen.test is None or len(tested) != len(front):
         raise ValueError("a point of the front has no test scores")
     tax = safety_tax(chosen.test.safety, utility_expert.safety, chosen.test.utility, utility_expert.utility)
-    area = hypervolume([place(utility_expert), *(place(scores) for scores in tested)])
-    return MethodResult(chosen, reached, front, len(points), tax, area)
+    places = [place(utility_expert), *(place(scores) for scores in tested)]
+    area, utility = hypervolume(places), utility_at(places, TARGET_SAFETY)
+    return MethodResult(chosen, reached, front, len(points), tax, area, utility, divergence)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sst_mergekit.demo.candidates import evaluate
+from sst_mergekit.demo.divergence import divergence, held_out
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.methods import REFIT_RATES, Method, Settings
 from sst_mergekit.demo.plan import DemoSize, SeedPlan, Trial, measure, refit_patch, train
 from sst_mergekit.demo.pool import Pool
-from sst_mergekit.demo.results import Point, SeedResult, method_result, to_test
+from sst_mergekit.demo.results import Point, SeedResult, choose, method_result, to_test
 from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.demo.tuning import propose
 from sst_mergekit.demo.variants import VARIANTS
@@ -42,6 +43,7 @@ class Plan(Protocol):
 
 Job = tuple[Any, Trial]  # of a Plan
 Scorer = Callable[[str, str, Sequence[Job]], list[Scores]]
+Measurer = Callable[[Sequence[Job]], Sequence[float | None]]
 
 
 def run(
@@ -69,16 +71,21 @@ def run(
         pool.map("measure further statistics", measure, jobs)
         jobs = [(plan, rate) for plan in plans for rate in REFIT_RATES if "sst_refit" in size.methods]
         pool.map("refit the patch", refit_patch, jobs)
-        return compare_methods(plans, size, functools.partial(_score, pool))
+        return compare_methods(
+            plans, size, functools.partial(_score, pool), functools.partial(_diverge, pool)
+        )
 
 
-def compare_methods(plans: Sequence[Plan], size: DemoSize, score: Scorer) -> list[SeedResult]:
+def compare_methods(
+    plans: Sequence[Plan], size: DemoSize, score: Scorer, diverge: Measurer | None = None
+) -> list[SeedResult]:
     """Return each seed's result: every method tuned on the development split, its front scored on the test.
 
     Args:
         plans: one a seed.
         size: its methods are compared, each with its budget.
         score: (label, split, jobs) -> their scores.
+        diverge: jobs -> their divergences from the utility expert; None: not measured.
     """
     unmerged = [(plan, trial) for plan in plans for trial in plan.unmerged()]
     methods = _methods(size)
@@ -100,10 +107,23 @@ def compare_methods(plans: Sequence[Plan], size: DemoSize, score: Scorer) -> lis
         method = points[plan.seed][trial.method]
         index = next(i for i, p in enumerate(method) if p.settings == trial.settings)
         method[index] = dataclasses.replace(method[index], test=scores)
+    final = [(plan, trial) for plan, trial in wanted if _is_chosen(trial, points[plan.seed])]
+    apart = diverge(final) if diverge else [None] * len(final)
+    far = {(plan.seed, trial.method): value for (plan, trial), value in zip(final, apart, strict=True)}
     by_seed = {plan.seed: {} for plan in plans}
     for (plan, trial), scores in zip(unmerged, experts, strict=True):
         by_seed[plan.seed][trial.method] = scores
-    return [_seed_result(plan.seed, by_seed[plan.seed], points[plan.seed]) for plan in plans]
+    return [
+        SeedResult(
+            seed,
+            experts,
+            {
+                name: method_result(found, experts["utility"], far[seed, name])
+                for name, found in points[seed].items()
+            },
+        )
+        for seed, experts in by_seed.items()
+    ]
 
 
 def _score(pool: Pool, label: str, split: str, jobs: Sequence[Job]) -> list[Scores]:
@@ -112,6 +132,15 @@ def _score(pool: Pool, label: str, split: str, jobs: Sequence[Job]) -> list[Scor
         for plan, trial in jobs
     ]
     return pool.map(label, evaluate, calls)
+
+
+def _diverge(pool: Pool, jobs: Sequence[Job]) -> list[float]:
+    calls = []
+    for plan, trial in jobs:
+        world = plan.folder / "world"
+        file = plan.score_file("divergence", trial.candidate.name)
+        calls.append((trial.candidate, world / "utility", held_out(world, plan.seed), file))
+    return pool.map("measure the divergence of the chosen", divergence, calls)
 
 
 def _methods(size: DemoSize) -> list[Method]:
@@ -137,6 +166,5 @@ def _is_wanted(trial: Trial, points: dict[str, list[Point]]) -> bool:
     return any(method[i].settings == trial.settings for i in to_test(method))
 
 
-def _seed_result(seed: int, experts: dict[str, Scores], points: dict[str, list[Point]]) -> SeedResult:
-    methods = {name: method_result(found, experts["utility"]) for name, found in points.items()}
-    return SeedResult(seed, experts, methods)
+def _is_chosen(trial: Trial, points: dict[str, list[Point]]) -> bool:
+    return choose(points[trial.method])[0].settings == trial.settings

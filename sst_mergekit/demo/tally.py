@@ -19,10 +19,14 @@ RIVALS = (BASELINE, "ties", "dare_ties", "sst_shuffled")  # of whose hypervolume
 
 @dataclass(frozen=True)
 class Unit:
-    """One seed of one world: each method's tax (None without a gain in safety) and hypervolume."""
+    """One seed of one world: each method's tax (None without a gain in safety) and hypervolume.
+
+    ``rows`` is the number of calibration rows that was asked for.
+    """
 
     world: str
     seed: int
+    rows: int | None
     taxes: dict[str, float | None]
     hypervolumes: dict[str, float]
 
@@ -58,7 +62,9 @@ def read(folders: Iterable[Path]) -> list[Unit]:
             raise DataError(f"{path}: not there; give folders that `sst-mergekit demo --out` has finished")
         try:
             body = json.loads(path.read_text(encoding="utf-8"))
-            units += [_unit(_world(body["command"]), seed) for seed in body["seeds"]]
+            rows = re.search(r"--calibration-rows (\d+)", body["command"])
+            count = int(rows[1]) if rows else None
+            units += [_unit(_world(body["command"]), count, seed) for seed in body["seeds"]]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: not a demo's report ({error!r}); run the demo again") from error
     seen: set[tuple[str, int]] = set()
@@ -135,11 +141,12 @@ def _world(command: str) -> str:
     return " ".join(["quick " * ("--quick" in command) + name, *(f"({what} {n})" for what, n in number)])
 
 
-def _unit(world: str, seed: dict[str, Any]) -> Unit:
+def _unit(world: str, rows: int | None, seed: dict[str, Any]) -> Unit:
     methods = seed["methods"].items()
     return Unit(
         world,
         int(seed["seed"]),
+        rows,
         {name: body["tax"]["value"] for name, body in methods},
         {name: float(body["hypervolume"]) for name, body in methods},
     )

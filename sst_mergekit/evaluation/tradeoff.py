@@ -95,6 +95,21 @@ def hypervolume(points: Iterable[tuple[float, float]]) -> float:
     return area
 
 
+def utility_at(points: Iterable[tuple[float, float]], safety: float) -> float | None:
+    """Return the utility of the front at a safety, between its points by a straight line; None out of reach.
+
+    >>> utility_at([(0.0, 1.0), (0.8, 0.75), (1.0, 0.5)], 0.9)
+    0.625
+    """
+    front = pareto(points)
+    above = [point for point in front if point[0] >= safety]
+    below = [point for point in front if point[0] < safety]
+    if not above:
+        return None
+    (high, worse), (low, better) = above[0], below[-1] if below else above[0]
+    return worse if high == low else better + (worse - better) * (safety - low) / (high - low)
+
+
 def interval(values: Sequence[float]) -> tuple[float, float | None]:
     """Return the mean over seeds and the half-width of its 95 % t-interval (None below two values)."""
     mean = sum(values) / len(values)

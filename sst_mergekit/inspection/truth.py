@@ -196,20 +196,22 @@ class Divergence:
     def __init__(self, model: Any, sequences: Sequence[Tokens], size: int = 16) -> None:
         self._model, self._count = model, len(sequences)
         self._batches = list(batches(list(sequences), size, str(model.device)))
-        self._reference = list(self._logits())
+        self._reference = list(self._logits(model))
 
     def __call__(self, patch: Patch) -> float:
         """Return ``KL(model || model + patch)`` in nats a sequence."""
         with patched(self._model, patch):
-            pairs = zip(self._reference, self._logits(), strict=True)
-            return sum(_divergence(*pair) for pair in pairs) / self._count
+            return self.of(self._model)
 
-    def _logits(self) -> Iterator[Tensor]:
+    def of(self, other: Any) -> float:
+        """Return ``KL(model || other)`` of another model in eval mode, in nats a sequence."""
+        pairs = zip(self._reference, self._logits(other), strict=True)
+        return sum(_divergence(*pair) for pair in pairs) / self._count
+
+    def _logits(self, model: Any) -> Iterator[Tensor]:
         for batch in self._batches:
             with torch.no_grad():
-                logits = self._model(
-                    input_ids=batch.ids, attention_mask=batch.attention, use_cache=False
-                ).logits
+                logits = model(input_ids=batch.ids, attention_mask=batch.attention, use_cache=False).logits
             yield logits[RESPONSE.mask(batch)]
 
 

@@ -68,6 +68,11 @@ class Collected:
     batch_size: int
     passes: int
 
+    def of(self, layer: str) -> dict[str, Tensor]:
+        """Return a layer's means, a shared input factor in its place."""
+        owned = self.means[self.input_owner[layer]]
+        return {name: owned[name] for name in ("input",) if name in owned} | self.means[layer]
+
 
 def collect(
     model: nn.Module, sequences: list[Sequence], options: Options, sink: Sink | None = None

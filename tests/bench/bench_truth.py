@@ -100,11 +100,7 @@ def means(about: Subject, kind: str, labels: str, form: Form | None = None) -> l
 
 def pair(about: Subject, kind: str, *more: Any) -> Pair:
     """Return the same for the patch's layers, shared input factors in each layer's place."""
-    sides = []
-    for each in means(about, kind, *more):
-        shared = {name: {"input": each.means[owner]["input"]} for name, owner in each.input_owner.items()
-                  if "input" in each.means.get(owner, {})}  # fmt: skip
-        sides.append({name: shared.get(name, {}) | each.means[name] for name in about.patch})
+    sides = [{name: each.of(name) for name in about.patch} for each in means(about, kind, *more)]
     return Pair(GEOMETRIES[kind], *sides)
 
 

@@ -68,10 +68,7 @@ def filtered(patches: dict[str, Tensor], harm: Collected, benign: Collected) -> 
     """Return each layer's patch as a merge with default settings filters it, balanced alike in all layers."""
     found = {}
     for name, patch in patches.items():
-        sides = []
-        for each in (harm, benign):
-            owned = each.means[each.input_owner[name]]["input"]
-            sides.append({"input": owned, "output": each.means[name]["output"]})
+        sides = [each.of(name) for each in (harm, benign)]
         found[name] = filter_patch(GEOMETRIES["kronecker"], patch, *sides, 1.0, FilterSettings())
     return found
 

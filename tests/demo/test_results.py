@@ -56,6 +56,7 @@ def test_figures_are_of_the_test_split():
     assert result.tax.value == pytest.approx((0.9 - 0.5) / (0.9 - 0.1))
     assert result.hypervolume == pytest.approx(0.1 * 0.9 + 0.4 * 0.8 + 0.4 * 0.5)
     assert result.tried == 2
+    assert result.utility_at_target == pytest.approx(0.5)
     with pytest.raises(ValueError, match="no test scores"):
         method_result([point(0.1, (0.95, 0.7))], UTILITY)
 

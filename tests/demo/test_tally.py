@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
+from sst_mergekit.demo.curve import curves
 from sst_mergekit.demo.report import TRAINED
 from sst_mergekit.demo.tally import read, tally, verdict
 from sst_mergekit.errors import DataError
@@ -100,3 +101,21 @@ def test_the_command_prints_both_forms(two_worlds):
     wrong = CliRunner().invoke(main, ["tally", *folders, "--method", "tsis"])
     assert wrong.exit_code == 2
     assert "method 'tsis' is not in every run; there are lora_training, sst" in wrong.output
+
+
+def test_a_curve_shows_each_number_of_rows(tmp_path):
+    command = "sst-mergekit demo --calibration-rows {} --seeds 3"
+    few = report(tmp_path, "few", command.format(4), range(3), sst=(0.6, None))
+    many = report(tmp_path, "many", command.format(64), range(3), sst=(0.9, 0.02))
+    png = tmp_path / "curve.png"
+    shown = CliRunner().invoke(main, ["tally", str(many), str(few), "--curve", str(png)])
+    assert shown.exit_code == 0, shown.output
+    assert png.read_bytes().startswith(b"\x89PNG")
+    [line] = [line for line in shown.output.splitlines() if line.startswith("| SST-Merge |")]
+    assert line == "| SST-Merge | 0.601 ± 0.002 (null) | 0.901 ± 0.002 (0.020) |"
+    for folders, why in (
+        ([few], "two numbers N or more"),
+        ([few, report(tmp_path, "fewer", command.format(8), range(2))], "not the same seeds"),
+    ):
+        with pytest.raises(DataError, match=why):
+            curves(read(folders))

@@ -76,6 +76,7 @@ def test_the_divergence_is_that_of_a_plain_sum(model, sequences, size):
 def test_the_zero_patch_diverges_by_nothing(model, sequences):
     zero = {name: torch.zeros_like(change) for name, change in patch(model, 1).items()}
     assert Divergence(model.float(), sequences)(zero) == 0
+    assert Divergence(model.float(), sequences).of(model) == 0
 
 
 def test_a_tiny_divergence_is_not_lost_in_float32(model, sequences):
@@ -207,8 +208,8 @@ def measured(world, kind):
     """Statistics of both sides of the small world."""
     sides = []
     for each, rows in ((world.safety, world.harm), (world.utility, world.measured)):
-        means = collect(each, rows, Options(kind, batch_size=64, progress=False)).means
-        sides.append({name: means[name] for name in world.patch})
+        found = collect(each, rows, Options(kind, batch_size=64, progress=False))
+        sides.append({name: found.of(name) for name in world.patch})
     return Pair(GEOMETRIES[kind], *sides)
 
 
