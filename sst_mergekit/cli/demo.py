@@ -78,7 +78,8 @@ def command(
         names = (*size.methods, *(method.name for method in VARIANTS))
         size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
     if methods is not None:
-        size = dataclasses.replace(size, methods=_chosen(methods, size.methods))
+        known = tuple(dict.fromkeys((*FULL.methods, *size.methods)))  # the quick form leaves one out
+        size = dataclasses.replace(size, methods=_chosen(methods, known))
     out = out.absolute()
     flags = " --quick" * quick + " --drift" * drift + " --half-budget" * half_budget
     flags += f" --calibration-rows {calibration_rows}" if calibration_rows is not None else ""

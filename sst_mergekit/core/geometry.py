@@ -61,10 +61,6 @@ class Geometry:
     closed: Mapping[str, Filter] = field(default_factory=dict)
     factors: Mapping[str, Factors] = field(default_factory=dict)
 
-    def scale(self, statistics: Statistics) -> float:
-        """Return the mean eigenvalue of this Fisher of a layer; what is done in its basis is in this unit."""
-        return math.prod(mean_eigenvalue(name, statistics[name]) for name in self.traced)
-
     @property
     def traced(self) -> tuple[str, ...]:
         """Return the statistics whose traces make this geometry's."""

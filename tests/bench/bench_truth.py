@@ -2,13 +2,15 @@
 
 The world is that of $SST_TRUTH_WORLD, else one trained for it. A real model is given by $SST_TRUTH_BASE,
 _UTILITY and _SAFETY (adapters or full models) and rows measured on, _BENIGN and _HARM, with others held out,
-_HELD_BENIGN and _HELD_HARM; $SST_TRUTH_DEVICE and _DTYPE say where and how it runs.
+_HELD_BENIGN and _HELD_HARM; $SST_TRUTH_DEVICE and _DTYPE say where and how it runs. $SST_TRUTH_BRIEF leaves
+out ekfac and subspace, and tries few patches, of every sixth decoder layer: for a CPU.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from sst_mergekit.core import gevp
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometries.kronecker import factors
 from sst_mergekit.inspection.truth import (
+    COSTS,
     NORMS,
     Divergence,
     Pair,
@@ -46,6 +49,8 @@ from sst_mergekit.statistics.tokens import tokenize
 SECTION = "Truth of prices"
 MEASURED, RANK, DAMPING = 256, 16, 0.1  # rows of a world that are measured; of subspace; of ekfac's basis
 DAMPINGS = (0.1, 0.3, 1.0)
+BRIEF = bool(os.environ.get("SST_TRUTH_BRIEF"))
+TRIED = ((0.3,), (1.0,), 18) if BRIEF else (COSTS, NORMS, None)  # costs, norms, layers alone
 ORDER = ("harm", "benign")
 Sides = tuple[Any, Any]  # harm and benign
 
@@ -85,7 +90,7 @@ def subject(base: str, experts: tuple[str, str], files: tuple[str, str], held: t
     patch = {
         name: (change.T if stored and layers[name].transposed else change).double()
         for name, change, stored in deltas(base, expert)
-        if name in layers
+        if name in layers and not (BRIEF and int(re.findall(r"\d+", name)[0]) % 6)
     }
     return Subject(tuple(models), patch, tuple(measured), tuple(others))
 
@@ -110,6 +115,8 @@ def compared(about: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         found = {each: pair(about, "kronecker", labels, Form(each)) for each in FACTORS}
         yield from ((f"kronecker, {each}, {labels}", one) for each, one in found.items())
         yield f"diagonal, {labels}", pair(about, "diagonal", labels)
+        if BRIEF:
+            continue
         basis = {}
         for name in about.patch:
             sides = found["sequence"].harm[name], found["sequence"].benign[name]
@@ -154,9 +161,11 @@ def table(about: Subject, pairs: Mapping[str, Pair]) -> tuple[list[str], dict[st
     priced = {name: (one.geometry.quadratic, one) for name, one in every.items()}
     for number, side in enumerate(ORDER):
         sign = -1.0 if side == "harm" else 1.0
-        first = [(scaled(each, sign), 1.0) for _, each in plain(about.patch)]
-        others = [each for _, each in filtered(about.patch, pairs, norms=(1.0,), harm=side == "harm")]
-        patches = [*first, *((each, size) for size in NORMS for each in others)]
+        costs, norms, most = TRIED
+        first = [(scaled(each, sign), 1.0) for _, each in plain(about.patch, most=most)]
+        harm = side == "harm"
+        others = [each for _, each in filtered(about.patch, pairs, costs=costs, norms=(1.0,), harm=harm)]
+        patches = [*first, *((each, size) for size in norms for each in others)]
         divergence = Divergence(about.models[number], about.held_out[number], 48)
         measured = [divergence(scaled(each, size)) for each, size in patches]
         asked = [each for each, _ in first] + others
@@ -166,7 +175,7 @@ def table(about: Subject, pairs: Mapping[str, Pair]) -> tuple[list[str], dict[st
             else:
                 layers = {key: _double(each) for key, each in getattr(one, side).items()}
                 found = [sum(quadratic(layers[key], d) for key, d in each.items()) / 2 for each in asked]
-            found += found[len(first) :] * (len(NORMS) - 1)
+            found += found[len(first) :] * (len(norms) - 1)
             known = zip(found, patches, measured, strict=True)
             probes = [Probe(name, each * size**2, wanted) for each, (_, size), wanted in known]
             together, alone = agreement(probes), agreement(probes[: len(first)])

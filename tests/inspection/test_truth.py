@@ -12,6 +12,7 @@ from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausa
 
 from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
+from sst_mergekit.core.geometry import trace
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.inspection import truth
@@ -230,7 +231,10 @@ def test_filtered_patches_are_the_filters_at_the_norms_asked(world, pairs):
     name, pair = next(iter(world.patch)), pairs["kronecker"]
     geometry = pair.geometry
     traces = [
-        {each: geometry.scale(statistics) * world.patch[each].numel() for each, statistics in side.items()}
+        {
+            each: trace("input", statistics["input"]) * trace("output", statistics["output"])
+            for each, statistics in side.items()
+        }  # fmt: skip
         for side in (pair.harm, pair.benign)
     ]
     kappa = traces[0][name] / sum(traces[0].values()) / (traces[1][name] / sum(traces[1].values()))
