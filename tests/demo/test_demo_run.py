@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from sst_mergekit.demo.methods import METHODS
-from sst_mergekit.demo.plan import QUICK, SeedPlan
+from sst_mergekit.demo.plan import QUICK, TRAININGS, SeedPlan
 from sst_mergekit.demo.run import run
 from sst_mergekit.demo.scoring import BATCH_SIZE
 
 pytestmark = pytest.mark.slow
 
 SST = next(method for method in METHODS if method.name == "sst")
-SIZE = dataclasses.replace(QUICK, budget=4, samples=64, steps=(20, 40), rates=(1e-3, 2e-3))
+COMPARED = ("task_arithmetic", "dare_ties", "sst", *TRAININGS)
+SIZE = dataclasses.replace(QUICK, budget=4, samples=64, steps=(20, 40), rates=(1e-3, 2e-3), methods=COMPARED)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +38,10 @@ def test_experts_are_really_trained(done):
 
 def test_every_method_is_scored_on_the_test_split(done):
     _, [result] = done
+    assert set(result.methods) == set(COMPARED)
     for name, method in result.methods.items():
         assert method.tried == SIZE.budget, name
+        assert method.divergence > 0, name
         assert all(point.test.safety.n > 0 for point in method.front), name
 
 
