@@ -1,11 +1,10 @@
 """Where settings are tried: one number of settings for every method, most of them where safety is won.
 
-Each value of a second setting has a share of half the budget; each further setting goes to the value that
-promises the most utility at the safety target of the development split. For a value the strength is searched
-from the method's usual one: doubled or halved until the target lies between two strengths, then the gap
-between them is halved. No strength is out of reach; where safety falls before the target is met, the gaps
-beside the safest strength are halved. What is left of the budget goes where safety rises most between two
-neighbours, so that the front is known there.
+A method with a second setting shares its budget out between that one's values. For each value the strength
+is searched from the method's usual one: doubled or halved until the safety target of the development split
+lies between two strengths, then the gap between them is halved. No strength is out of reach; where safety
+falls before the target is met, the gaps beside the safest strength are halved. What is left of the budget
+goes where safety rises most between two neighbours, so that the front is known there.
 """
 
 from __future__ import annotations
@@ -13,15 +12,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sst_mergekit.demo.methods import Method, Settings
-from sst_mergekit.demo.results import TARGET_SAFETY, Point, place
-from sst_mergekit.evaluation.tradeoff import pareto, utility_at
+from sst_mergekit.demo.results import TARGET_SAFETY, Point
 
 CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again for the target's sake
 FINE = 1.01  # nor for the front's
 
 
 def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]:
-    """Return the next settings to try, one or a value of a second one each; none when the budget is spent.
+    """Return the next settings to try, one for each value of a second one; none when the budget is spent.
 
     Args:
         method: whose settings.
@@ -29,33 +27,19 @@ def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settin
         points: what it has tried, with development scores.
     """
     values = _values(method)
-    own = {value: [p for p in points if _second(method, p.settings) == value] for value in values}
-    least = max(1, budget // (2 * len(values)))
-    chosen = [value for value in values if len(own[value]) < least] or [
-        max(values, key=lambda value: _promise(own[value]))
-    ]
-    return [_proposed(method, value, own[value]) for value in chosen[: budget - len(points)]]
-
-
-def _promise(points: Sequence[Point]) -> float:
-    """Return the utility at the target: between two settings, or beyond the safest two by their line."""
-    front = pareto([place(point.dev) for point in points])
-    reached = utility_at(front, TARGET_SAFETY)
-    if reached is not None or len(front) < 2:
-        return front[-1][1] if reached is None else reached
-    (low, better), (high, worse) = front[-2:]
-    return worse + (worse - better) * (TARGET_SAFETY - high) / (high - low)
-
-
-def _proposed(method: Method, value: float | None, points: Sequence[Point]) -> Settings:
-    """Return the next setting of one value of the second one."""
-    tried = {point.settings["strength"]: point.dev.safety.value for point in points}
-    strength = _next(method, tried)
-    if _rounded(strength) in tried:  # too narrow a gap: the widest
-        line = sorted(tried)
-        gaps = zip([0.0, *line], line, strict=False)
-        strength = sum(max(gaps, key=lambda gap: gap[1] - gap[0])) / 2
-    return _settings(method, strength, value)
+    found = []
+    for number, value in enumerate(values):
+        tried = {
+            p.settings["strength"]: p.dev.safety.value for p in points if _second(method, p.settings) == value
+        }
+        if len(tried) < (budget + number) // len(values):
+            strength = _next(method, tried)
+            if _rounded(strength) in tried:  # too narrow a gap: the widest
+                line = sorted(tried)
+                gaps = zip([0.0, *line], line, strict=False)
+                strength = sum(max(gaps, key=lambda gap: gap[1] - gap[0])) / 2
+            found.append(_settings(method, strength, value))
+    return found
 
 
 def _next(method: Method, tried: dict[float, float]) -> float:

@@ -21,13 +21,11 @@ SMALL = dataclasses.replace(QUICK, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))
 ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-3, 3e-3, 4e-3))
 
 
-def tuned(method, budget, safety, utility=lambda _: 0.5):
-    """Return all that is tried of a method whose scores are functions of the settings, in order."""
-    points = []
+def tuned(method, budget, safety):
+    """Return all that is tried of a method whose safety is a function of the settings, in order."""
+    part, points = Rate(0.5, 0.01, 50), []
     while new := propose(method, budget, points):
-        parts = [[Rate(utility(s), 0.01, 50)] * 3 for s in new]
-        found = zip(new, parts, strict=True)
-        points += [Point(s, Scores(Rate(safety(s), 0.01, 160), *part)) for s, part in found]
+        points += [Point(s, Scores(Rate(safety(s), 0.01, 160), part, part, part)) for s in new]
     return [point.settings for point in points]
 
 
@@ -79,40 +77,15 @@ def test_where_safety_falls_before_the_target_the_safest_strength_is_closed_in_o
     assert found == [1.0, 2.0, 1.5, 1.75, 1.25]
 
 
-@pytest.mark.parametrize("best", [0, 1])
-def test_a_second_setting_is_tried_at_each_value_and_most_where_utility_is_highest(best):
+def test_each_value_of_a_second_setting_is_searched_by_itself_with_its_share():
     method = METHOD["sst_soft"]
-    costs = method.second[1]
-    edges = dict(zip(costs, (0.4, 3.0), strict=True))
-
-    def utility(settings):
-        slope = 0.1 if settings["cost"] == costs[best] else 0.2
-        return 1 - slope * settings["strength"] / edges[settings["cost"]]
-
-    found = tuned(method, 12, lambda s: min(1.0, 0.9 * s["strength"] / edges[s["cost"]]), utility)
-    counts = [len(strengths(found, cost=cost)) for cost in costs]
-    assert counts[1 - best] == 3
-    assert counts[best] == 9
-    tried = strengths(found, cost=costs[best])
-    assert min(abs(strength - edges[costs[best]]) for strength in tried) < 0.02 * edges[costs[best]]
-
-
-def test_a_value_that_is_never_safe_does_not_take_the_budget():
-    """Its utility is the highest as long as it is unsafe, and ends before the target does."""
-    method = METHOD["sst_soft"]
-    low, high = method.second[1]
-
-    def safety(settings):
-        strength = settings["strength"]
-        return min(1.0, strength) if settings["cost"] == low else 0.5 - abs(strength - 1.5) / 4
-
-    def utility(settings):
-        strength = settings["strength"]
-        return 0.8 - 0.1 * strength if settings["cost"] == low else 1 - (strength / 2) ** 2
-
-    found = tuned(method, 16, safety, utility)
-    assert len(strengths(found, cost=low)) >= 8
-    assert any(safety(s) >= 0.9 for s in found)
+    first, second = method.second[1]
+    edges = {first: 0.4, second: 3.0}
+    found = tuned(method, 12, lambda s: float(s["strength"] >= edges[s["cost"]]))
+    for cost, edge in edges.items():
+        tried = strengths(found, cost=cost)
+        assert len(tried) == 6
+        assert min(abs(strength - edge) for strength in tried) < 0.2 * edge
 
 
 def test_what_is_left_goes_where_safety_rises_most():
