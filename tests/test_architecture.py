@@ -19,7 +19,7 @@ ALLOWED = {
     "judging": {"statistics", "evaluation"},
     "reporting": {"evaluation", "comparison"},
     "refit": {"core", "statistics", "plugin", "adapters"},
-    "demo": {"core", "statistics", "evaluation", "plugin", "adapters", "refit"},
+    "demo": {"core", "statistics", "evaluation", "plugin", "adapters", "inspection", "refit"},
     "experiments": {
         "core",
         "statistics",

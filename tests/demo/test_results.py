@@ -4,7 +4,9 @@ import dataclasses
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from sst_mergekit.cli import main
 from sst_mergekit.demo import report
 from sst_mergekit.demo.family import EVERY
 from sst_mergekit.demo.methods import Experts
@@ -150,3 +152,11 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads(aligned):
         named = {model["model"] for model in body["models"]} | {body.get("base_model")}
         restoring = {"safemerge", "safe_lora", "resta", "lox"}
         assert (named >= {"/a", "/b"}) == (aligned == "/a" and method.name in restoring), method.name
+
+
+def test_a_method_that_is_not_there_is_one_line_and_leaves_nothing(tmp_path):
+    out = tmp_path / "out"
+    result = CliRunner().invoke(main, ["demo", "--methods", "ties,sts", "--out", str(out)])
+    assert result.exit_code == 2
+    assert "--methods: no method 'sts' here; there are task_arithmetic, ties" in result.output
+    assert not out.exists()
