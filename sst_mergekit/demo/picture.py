@@ -52,7 +52,7 @@ def draw(results: Sequence[SeedResult], path: Path) -> None:
     figure.legend(
         handles, labels, loc="lower center", ncol=3 if columns == 1 else 5, frameon=False, fontsize=9
     )
-    figure.suptitle("Safety against skill on the test split", fontsize=13)
+    figure.suptitle("Safety against skill on the test split", fontsize=13, y=1 - 0.1 / height, va="top")
     figure.text(0.5, 1 - 0.52 / height, SUBTITLE, ha="center", fontsize=9, color="#444444")
     figure.tight_layout(rect=(0, 0.8 / height, 1, 1 - 0.15 / height))
     figure.savefig(path, dpi=150, format="png")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.demo.report import BASELINE, CONTROLS, LABELS, markdown_table
+from sst_mergekit.demo.results import TARGET_SAFETY
 from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation.paired import Difference, holm, paired
 
@@ -19,9 +20,10 @@ RIVALS = (BASELINE, "ties", "dare_ties", "sst_shuffled")  # of whose hypervolume
 
 @dataclass(frozen=True)
 class Unit:
-    """One seed of one world: each method's tax (None without a gain in safety) and hypervolume.
+    """One seed of one world: each method's tax (None without a gain in safety), hypervolume and utility.
 
-    ``rows`` is the number of calibration rows that was asked for.
+    ``rows`` is the number of calibration rows that was asked for; ``utilities`` are those at the safety
+    target, None where it is out of reach.
     """
 
     world: str
@@ -29,15 +31,21 @@ class Unit:
     rows: int | None
     taxes: dict[str, float | None]
     hypervolumes: dict[str, float]
+    utilities: dict[str, float | None]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One rival: the difference in hypervolume, its p after Holm, both taxes where both have one."""
+    """One rival: the differences, their p after Holm, both taxes where both have one.
+
+    ``utility`` is at the safety target, over the pairs in which both reach it; None where there are none.
+    """
 
     name: str
     hypervolume: Difference
     p: float | None
+    utility: Difference | None
+    utility_p: float | None
     tax: float | None
     rival_tax: float | None
 
@@ -85,33 +93,56 @@ def tally(units: Sequence[Unit], method: str) -> list[Line]:
     if method not in shared:
         raise DataError(f"method '{method}' is not in every run; there are {', '.join(sorted(shared))}")
     rivals = [name for name in LABELS if name in shared and name != method]
-    found = {name: _difference(units, method, name) for name in rivals}
-    known = [name for name in rivals if found[name].p is not None]
-    corrected = dict(zip(known, holm([found[name].p or 0.0 for name in known]), strict=True))
-    return [Line(name, found[name], corrected.get(name), *_taxes(units, method, name)) for name in rivals]
+    areas = {
+        name: _difference([(u.hypervolumes[method], u.hypervolumes[name]) for u in units]) for name in rivals
+    }
+    utilities = {name: _at_target(units, method, name) for name in rivals}
+    known = {name: each for name, each in utilities.items() if each is not None}
+    p, utility_p = _corrected(areas), _corrected(known)
+    return [
+        Line(
+            name, areas[name], p.get(name), known.get(name), utility_p.get(name), *_taxes(units, method, name)
+        )
+        for name in rivals
+    ]
 
 
 def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> str:
     """Return the table and whether the bar is met."""
     rows = []
     for line in lines:
-        gap = line.hypervolume
-        margin = f" ± {gap.margin:.3f}" if gap.margin is not None else ""
         label = f"*control: {LABELS[line.name]}*" if line.name in CONTROLS else LABELS[line.name]
         rows.append(
             [
                 label,
-                f"{gap.mean:+.3f}{margin}",
-                "" if line.p is None else f"{line.p:.3f}",
-                f"{gap.won}/{gap.pairs}",
+                *_cells(line.hypervolume, line.p),
+                f"{line.hypervolume.won}/{line.hypervolume.pairs}",
+                *_cells(line.utility, line.utility_p),
                 "null" if line.tax is None else f"{line.tax:.3f} ({line.rival_tax:.3f})",
                 "null" if line.cut is None else f"{line.cut:+.0%}",
             ]
         )
-    header = (f"{LABELS[method]} against", "hypervolume", "p (Holm)", "seeds won", "tax (the rival's)", "cut")
+    header = (
+        f"{LABELS[method]} against",
+        "hypervolume",
+        "p (Holm)",
+        "seeds won",
+        f"utility at safety {TARGET_SAFETY}",
+        "p (Holm)",
+        "tax (the rival's)",
+        "cut",
+    )
     worlds = sorted({unit.world for unit in units})
     counted = ", ".join(f"{sum(u.world == world for u in units)} of the {world}" for world in worlds)
     return f"Seeds: {counted}.\n\n{markdown_table(header, rows)}\n{verdict(units, method)}\n"
+
+
+def _cells(gap: Difference | None, p: float | None) -> tuple[str, str]:
+    """Return a difference and its p value as text."""
+    if gap is None:
+        return "null", ""
+    margin = f" ± {gap.margin:.3f}" if gap.margin is not None else ""
+    return f"{gap.mean:+.3f}{margin}", "" if p is None else f"{p:.3f}"
 
 
 def verdict(units: Sequence[Unit], method: str) -> str:
@@ -149,11 +180,24 @@ def _unit(world: str, rows: int | None, seed: dict[str, Any]) -> Unit:
         rows,
         {name: body["tax"]["value"] for name, body in methods},
         {name: float(body["hypervolume"]) for name, body in methods},
+        {name: body["utility_at_target"] for name, body in methods},
     )
 
 
-def _difference(units: Sequence[Unit], ours: str, theirs: str) -> Difference:
-    return paired([u.hypervolumes[ours] for u in units], [u.hypervolumes[theirs] for u in units])
+def _difference(pairs: Sequence[tuple[float, float]]) -> Difference:
+    return paired([a for a, _ in pairs], [b for _, b in pairs])
+
+
+def _at_target(units: Sequence[Unit], ours: str, theirs: str) -> Difference | None:
+    pairs = [(u.utilities[ours], u.utilities[theirs]) for u in units]
+    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    return _difference(known) if known else None
+
+
+def _corrected(differences: Mapping[str, Difference]) -> dict[str, float]:
+    """Return the p values that there are, Holm-corrected together."""
+    known = {name: each.p for name, each in differences.items() if each.p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
 
 
 def _taxes(units: Sequence[Unit], ours: str, theirs: str) -> tuple[float | None, float | None]:

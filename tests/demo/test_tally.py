@@ -23,7 +23,11 @@ def report(tmp_path, name, command, seeds, **figures):
         wobble = 0.001 * (seed % 3)
         places = dict.fromkeys(METHODS, (0.8, 0.1)) | figures
         methods = {
-            method: {"hypervolume": area + (wobble if method == "sst" else 0), "tax": {"value": tax}}
+            method: {
+                "hypervolume": area + (wobble if method == "sst" else 0),
+                "tax": {"value": tax},
+                "utility_at_target": None if tax is None else 1 - tax,
+            }
             for method, (area, tax) in places.items()
         }
         body["seeds"].append({"seed": seed, "methods": methods})
@@ -46,6 +50,7 @@ def test_the_bar_is_met_by_enough_seeds_of_two_worlds(two_worlds):
     assert against.hypervolume.pairs == against.hypervolume.won == 20
     assert against.hypervolume.mean == pytest.approx(0.1009)
     assert against.cut == pytest.approx(0.8)
+    assert against.utility.mean == pytest.approx(0.08)
     drifted, first = verdict(units, "sst").splitlines()
     assert drifted.startswith("- drifted world: tax 80% below")
     assert first.startswith("- first world: tax 80% below Task Arithmetic's (wanted 60%: met)")
@@ -71,6 +76,7 @@ def test_a_tax_that_is_null_leaves_the_mean(tmp_path):
     assert (line.tax, line.rival_tax) == (0.1, 0.1)
     only_null = tally(read(folders[:1]), "sst")[0]
     assert only_null.tax is None
+    assert only_null.utility is None
     assert only_null.cut is None
 
 
