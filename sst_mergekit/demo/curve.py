@@ -50,7 +50,10 @@ def _cell(areas: Curve, taxes: Curve, rows: int) -> str:
 
 
 def draw(found: dict[str, tuple[Curve, Curve]], path: Path) -> None:
-    """Write a PNG with a panel for hypervolume and one for tax; bars are 95 % t-intervals over seeds."""
+    """Write a PNG with a panel for hypervolume and one for tax; bars are 95 % t-intervals over seeds.
+
+    The means decide what is shown: the bars of few seeds end at the edge.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -66,6 +69,9 @@ def draw(found: dict[str, tuple[Curve, Curve]], path: Path) -> None:
             axis.errorbar(
                 list(points), means, bars, color=colour, marker=marker, capsize=3, label=LABELS[name]
             )
+        shown = [mean for of in found.values() for mean, _ in of[number].values()]
+        room = max(0.02, (max(shown) - min(shown)) / 4)
+        axis.set_ylim(min(shown) - room, max(shown) + room)
         axis.set_xscale("log", base=2)
         ticks = sorted({rows for of in found.values() for rows in of[0]})
         axis.set_xticks(ticks, [str(rows) for rows in ticks])
