@@ -52,7 +52,8 @@ COMPUTING = {
     ),
     "waiting for input": ("import os\nr, w = os.pipe()\ndef f(): return os.read(r, 1)", "time"),
     "all of the memory": ("x = bytearray(1 << 40)", "MemoryError"),
-    "memory bit by bit": ("x = [0]\nwhile True:\n    x += x", "MemoryError"),
+    # its memory or its second of processor time ends first
+    "memory bit by bit": ("x = [0]\nwhile True:\n    x += x", None),
     "mapped memory": ("import mmap\nx = [mmap.mmap(-1, 1 << 28) for _ in range(100)]", None),
     "a huge number": ("x = 10 ** 10 ** 9", None),
     "a slow pattern": ("import re\nre.match('(a+)+$', 'a' * 60 + 'b')", None),
