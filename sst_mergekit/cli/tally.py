@@ -17,13 +17,17 @@ from sst_mergekit.cli import output
 def command(folders: tuple[Path, ...], method: str, curve: Path | None) -> None:
     """Pair a method with every other by world and seed over the FOLDERS of finished demos.
 
-    Differences in hypervolume have 95 % t-intervals and p values that are Holm-corrected over all
-    comparisons of the table. --json prints [{name, hypervolume, p, tax, rival_tax, cut}]. With --curve the
-    demos are of several --calibration-rows, and each method's figures are shown and drawn over them.
+    Differences in hypervolume, and in utility at the safety target, have 95 % t-intervals and p values that
+    are Holm-corrected over all comparisons of their column. --json prints [{name, hypervolume, p, utility,
+    utility_p, tax, rival_tax, cut}]. With --curve the demos are of several --calibration-rows, and each
+    method's [hypervolume, tax] by them, {rows: [mean, margin]}, is shown and drawn.
     """
     from sst_mergekit.demo import curve as curves
     from sst_mergekit.demo.tally import read, tally, to_markdown
+    from sst_mergekit.errors import SstError
 
+    if curve and not curve.absolute().parent.is_dir():
+        raise SstError(f"--curve {curve}: no such folder; make it first")
     units = read(folders)
     if curve is not None:
         found = curves.curves(units)

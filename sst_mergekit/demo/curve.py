@@ -69,11 +69,12 @@ def draw(found: dict[str, tuple[Curve, Curve]], path: Path) -> None:
             axis.errorbar(
                 list(points), means, bars, color=colour, marker=marker, capsize=3, label=LABELS[name]
             )
-        shown = [mean for of in found.values() for mean, _ in of[number].values()]
+        shown = [mean for of in found.values() for mean, _ in of[number].values()] or [0.0]
         room = max(0.02, (max(shown) - min(shown)) / 4)
         axis.set_ylim(min(shown) - room, max(shown) + room)
-        axis.set_xscale("log", base=2)
         ticks = sorted({rows for of in found.values() for rows in of[0]})
+        axis.set_xlim(ticks[0] / 1.2, ticks[-1] * 1.2)
+        axis.set_xscale("log", base=2)
         axis.set_xticks(ticks, [str(rows) for rows in ticks])
         axis.set_xlabel("calibration rows of either kind")
         axis.set_title(f"{title}: {'higher' if number == 0 else 'lower'} is better", fontsize=11)

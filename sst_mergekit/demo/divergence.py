@@ -1,4 +1,4 @@
-"""How far a model is from the utility expert: KL on benign rows that nothing was measured or taught on."""
+"""How far a model is from the utility expert: KL on benign rows of which none is a calibration row."""
 
 from __future__ import annotations
 

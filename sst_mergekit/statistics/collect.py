@@ -70,8 +70,8 @@ class Collected:
 
     def of(self, layer: str) -> dict[str, Tensor]:
         """Return a layer's means, a shared input factor in its place."""
-        owned = self.means[self.input_owner[layer]]
-        return {name: owned[name] for name in ("input",) if name in owned} | self.means[layer]
+        own, shared = self.means[layer], self.means[self.input_owner[layer]]
+        return own | {"input": shared["input"]} if "input" in shared else own
 
 
 def collect(

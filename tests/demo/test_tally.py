@@ -119,9 +119,23 @@ def test_a_curve_shows_each_number_of_rows(tmp_path):
     assert png.read_bytes().startswith(b"\x89PNG")
     [line] = [line for line in shown.output.splitlines() if line.startswith("| SST-Merge |")]
     assert line == "| SST-Merge | 0.601 ± 0.002 (null) | 0.901 ± 0.002 (0.020) |"
+    wrong = CliRunner().invoke(
+        main, ["tally", str(few), str(many), "--curve", str(tmp_path / "no" / "c.png")]
+    )
+    assert wrong.exit_code == 2
+    assert "c.png: no such folder; make it first" in wrong.output
     for folders, why in (
         ([few], "two numbers N or more"),
         ([few, report(tmp_path, "fewer", command.format(8), range(2))], "not the same seeds"),
     ):
         with pytest.raises(DataError, match=why):
             curves(read(folders))
+
+
+def test_a_curve_without_any_tax_is_drawn_all_the_same(tmp_path):
+    command = "sst-mergekit demo --calibration-rows {}"
+    none = dict.fromkeys(METHODS, (0.5, None))
+    folders = [str(report(tmp_path, f"n{n}", command.format(n), [0], **none)) for n in (4, 8)]
+    shown = CliRunner().invoke(main, ["tally", *folders, "--curve", str(tmp_path / "c.png")])
+    assert shown.exit_code == 0, shown.output
+    assert "| TIES | 0.500 (null) | 0.500 (null) |" in shown.output

@@ -52,8 +52,7 @@ COMPUTING = {
     ),
     "waiting for input": ("import os\nr, w = os.pipe()\ndef f(): return os.read(r, 1)", "time"),
     "all of the memory": ("x = bytearray(1 << 40)", "MemoryError"),
-    # its memory or its second of processor time ends first
-    "memory bit by bit": ("x = [0]\nwhile True:\n    x += x", None),
+    "memory bit by bit": ("x = []\nwhile True:\n    x.append(bytes(1 << 24))", "MemoryError"),
     "mapped memory": ("import mmap\nx = [mmap.mmap(-1, 1 << 28) for _ in range(100)]", None),
     "a huge number": ("x = 10 ** 10 ** 9", None),
     "a slow pattern": ("import re\nre.match('(a+)+$', 'a' * 60 + 'b')", None),

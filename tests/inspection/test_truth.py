@@ -234,7 +234,7 @@ def test_filtered_patches_are_the_filters_at_the_norms_asked(world, pairs):
         {
             each: trace("input", statistics["input"]) * trace("output", statistics["output"])
             for each, statistics in side.items()
-        }  # fmt: skip
+        }
         for side in (pair.harm, pair.benign)
     ]
     kappa = traces[0][name] / sum(traces[0].values()) / (traces[1][name] / sum(traces[1].values()))
