@@ -8,10 +8,14 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from sst_mergekit.cli import output
+
+if TYPE_CHECKING:
+    from sst_mergekit.demo.plan import DemoSize
 
 
 @click.command("demo", cls=output.Command)
@@ -56,12 +60,10 @@ def command(
     already done under --out is not done again, so an interrupted demo can be continued. --json prints what
     report.json holds.
     """
-    from sst_mergekit.demo.family import EVERY, KINDS
     from sst_mergekit.demo.picture import draw
-    from sst_mergekit.demo.plan import FULL, HALF, QUICK, TRAININGS
+    from sst_mergekit.demo.plan import FULL, HALF, QUICK
     from sst_mergekit.demo.report import to_json, to_markdown
     from sst_mergekit.demo.run import run
-    from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
     from sst_mergekit.demo.world import drifted
     from sst_mergekit.files import write_text
 
@@ -70,16 +72,7 @@ def command(
     if calibration_rows is not None:
         world = dataclasses.replace(world, calibration_rows=calibration_rows)
         size = dataclasses.replace(size, samples=calibration_rows)
-    size = dataclasses.replace(size, world=world)
-    if family:
-        names = (*(method.name for method in EVERY), *TRAININGS)
-        size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
-    if variants:
-        names = (*size.methods, *(method.name for method in VARIANTS))
-        size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
-    if methods is not None:
-        known = tuple(dict.fromkeys((*FULL.methods, *size.methods)))  # the quick form leaves one out
-        size = dataclasses.replace(size, methods=_chosen(methods, known))
+    size = _compared(dataclasses.replace(size, world=world), family, variants, methods)
     out = out.absolute()
     flags = " --quick" * quick + " --drift" * drift + " --half-budget" * half_budget
     flags += f" --calibration-rows {calibration_rows}" if calibration_rows is not None else ""
@@ -103,16 +96,28 @@ def command(
     output.result(body, f"{report}\n{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
 
 
-def _chosen(names: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the methods of the comparison: what others are held against is one of them."""
+def _compared(size: DemoSize, family: bool, variants: bool, methods: str | None) -> DemoSize:
+    """Return the size with the methods that are compared; what others are held against is one of them."""
+    from sst_mergekit.demo.family import EVERY, KINDS
+    from sst_mergekit.demo.plan import FULL, TRAININGS
     from sst_mergekit.demo.report import BASELINE
+    from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
     from sst_mergekit.errors import SstError
 
-    asked = [name.strip() for name in names.split(",")]
+    if family:
+        names = (*(method.name for method in EVERY), *TRAININGS)
+        size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
+    if variants:
+        names = (*size.methods, *(method.name for method in VARIANTS))
+        size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
+    if methods is None:
+        return size
+    known = tuple(dict.fromkeys((*FULL.methods, *size.methods)))  # the quick form leaves one out
+    asked = [name.strip() for name in methods.split(",")]
     for name in asked:
         if name not in known:
             raise SstError(f"--methods: no method '{name}' here; there are {', '.join(known)}")
-    return tuple(name for name in known if name == BASELINE or name in asked)
+    return dataclasses.replace(size, methods=tuple(n for n in known if n == BASELINE or n in asked))
 
 
 def _claim(out: Path, flags: str) -> None:
