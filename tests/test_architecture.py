@@ -8,6 +8,17 @@ from pathlib import Path
 import sst_mergekit
 
 PACKAGE = Path(sst_mergekit.__file__).parent
+_BELOW = {
+    "core",
+    "statistics",
+    "evaluation",
+    "plugin",
+    "adapters",
+    "merging",
+    "inspection",
+    "training",
+    "jobs",
+}
 ALLOWED = {
     "core": set(),
     "statistics": {"core"},
@@ -17,53 +28,18 @@ ALLOWED = {
     "evaluation": {"statistics"},
     "comparison": {"evaluation"},
     "judging": {"statistics", "evaluation"},
-    "reporting": {"evaluation", "comparison"},
-    "refit": {"core", "statistics", "plugin", "adapters"},
-    "demo": {"core", "statistics", "evaluation", "plugin", "adapters", "inspection", "refit"},
-    "experiments": {
-        "core",
-        "statistics",
-        "evaluation",
-        "comparison",
-        "reporting",
-        "plugin",
-        "adapters",
-        "refit",
-        "demo",
-    },
-    "sweeping": {
-        "core",
-        "statistics",
-        "recipe",
-        "plugin",
-        "evaluation",
-        "comparison",
-        "demo",
-        "experiments",
-    },
+    "jobs": set(),
+    "training": {"core", "statistics", "plugin", "adapters"},
     "adapters": {"core", "statistics", "recipe", "plugin"},
     "merging": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "sharing": {"core", "statistics", "recipe", "evaluation", "comparison"},
-    "cli": {
-        "core",
-        "statistics",
-        "recipe",
-        "plugin",
-        "adapters",
-        "merging",
-        "inspection",
-        "evaluation",
-        "comparison",
-        "reporting",
-        "judging",
-        "refit",
-        "demo",
-        "sharing",
-        "experiments",
-        "sweeping",
-    },
+    "testbeds": {*_BELOW, "experiments"},
+    "experiments": {*_BELOW, "comparison", "testbeds", "reporting"},
+    "sweeping": {*_BELOW, "recipe", "comparison", "testbeds", "experiments"},
+    "reporting": {"evaluation", "comparison", "testbeds", "experiments"},
 }
+ALLOWED["cli"] = set(ALLOWED)
 SHARED = {"errors", "files", "hub", "hub_faults", "resources"}
 
 

@@ -30,7 +30,7 @@ def download_command(dataset: str, size: str, out: Path) -> None:
 
     BeaverTails is CC BY-NC 4.0 and holds harmful texts. --json prints {done: [lines]}.
     """
-    from sst_mergekit.experiments.download import DATASETS, download
+    from sst_mergekit.testbeds.hub.download import DATASETS, download
 
     lines = []
     for line in download(DATASETS if dataset == "all" else (dataset,), out, size):
@@ -76,9 +76,9 @@ def prepare_command(
     dev and test are folders for --metadata '{"data_dir": DIR}'. --json prints {out, rows: {file: number}}.
     """
     from sst_mergekit.experiments.config import chosen_models, load
-    from sst_mergekit.experiments.prepare import prepare
-    from sst_mergekit.experiments.splits import Wanted
     from sst_mergekit.resources import recipes_path
+    from sst_mergekit.testbeds.hub.prepare import prepare
+    from sst_mergekit.testbeds.hub.splits import Wanted
 
     config = load(config_path or recipes_path() / "experiments" / "experiments.yml")
     [found] = chosen_models(config, model)

@@ -15,7 +15,7 @@ import click
 from sst_mergekit.cli import output
 
 if TYPE_CHECKING:
-    from sst_mergekit.demo.plan import DemoSize
+    from sst_mergekit.experiments.demo_plan import DemoSize
 
 
 @click.command("demo", cls=output.Command)
@@ -60,12 +60,12 @@ def command(
     already done under --out is not done again, so an interrupted demo can be continued. --json prints what
     report.json holds.
     """
-    from sst_mergekit.demo.picture import draw
-    from sst_mergekit.demo.plan import FULL, HALF, QUICK
-    from sst_mergekit.demo.report import to_json, to_markdown
-    from sst_mergekit.demo.run import run
-    from sst_mergekit.demo.world import drifted
+    from sst_mergekit.experiments.demo import run
+    from sst_mergekit.experiments.demo_plan import FULL, HALF, QUICK
     from sst_mergekit.files import write_text
+    from sst_mergekit.reporting.demo_picture import draw
+    from sst_mergekit.reporting.demo_report import to_json, to_markdown
+    from sst_mergekit.testbeds.tiny.world import drifted
 
     size = QUICK if quick else HALF if half_budget else FULL
     world = dataclasses.replace(drifted(size.world) if drift else size.world, held_out=hold_out_harm)
@@ -98,11 +98,11 @@ def command(
 
 def _compared(size: DemoSize, family: bool, variants: bool, methods: str | None) -> DemoSize:
     """Return the size with the methods that are compared; what others are held against is one of them."""
-    from sst_mergekit.demo.family import EVERY, KINDS
-    from sst_mergekit.demo.plan import FULL, TRAININGS
-    from sst_mergekit.demo.report import BASELINE
-    from sst_mergekit.demo.variants import MEASUREMENTS, VARIANTS
     from sst_mergekit.errors import SstError
+    from sst_mergekit.experiments.demo_plan import FULL, TRAININGS
+    from sst_mergekit.experiments.family import EVERY, KINDS
+    from sst_mergekit.experiments.variants import MEASUREMENTS, VARIANTS
+    from sst_mergekit.reporting.demo_report import BASELINE
 
     if family:
         names = (*(method.name for method in EVERY), *TRAININGS)

@@ -9,9 +9,9 @@ import click
 from sst_mergekit.cli import output
 from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
-from sst_mergekit.refit.settings import PARTS, Data, Options, Start
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import DTYPES, ModelSpec
+from sst_mergekit.training.refit_settings import PARTS, Data, Options, Start
 
 positive = click.IntRange(min=1)
 share = Finite(min=0, max=1, min_open=True, max_open=True)
@@ -95,8 +95,8 @@ def command(
     'base_model: UTILITY'. With --adapter the result is an adapter on the same base, to be added to it:
     see merge_configs/refit/. --json prints {out, step, before: {harm, benign}, after}.
     """
-    from sst_mergekit.refit.run import refit
     from sst_mergekit.statistics.loading import default_device
+    from sst_mergekit.training.refit import refit
 
     spec = ModelSpec(model, adapter, dtype, device or default_device(), trust_remote_code)
     start = Start(*patch, strength, rank, fisher, cost)

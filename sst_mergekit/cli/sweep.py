@@ -85,10 +85,10 @@ def _refuse(given: dict[str, Any], others: dict[str, Any], recipe: Path | None) 
 
 def _swept(recipe: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """Return what the sweep found, written into its folder too."""
-    from sst_mergekit.experiments.cluster import workers
     from sst_mergekit.experiments.run import write_json
-    from sst_mergekit.experiments.runner import Runner
-    from sst_mergekit.experiments.store import Store
+    from sst_mergekit.jobs.cluster import workers
+    from sst_mergekit.jobs.runner import Runner
+    from sst_mergekit.jobs.store import Store
     from sst_mergekit.sweeping.ledger import Ledger
     from sst_mergekit.sweeping.report import draw, report
     from sst_mergekit.sweeping.run import Search, sweep

@@ -22,9 +22,9 @@ def command(folders: tuple[Path, ...], method: str, curve: Path | None) -> None:
     utility_p, tax, rival_tax, cut}]. With --curve the demos are of several --calibration-rows, and each
     method's [hypervolume, tax] by them, {rows: [mean, margin]}, is shown and drawn.
     """
-    from sst_mergekit.demo import curve as curves
-    from sst_mergekit.demo.tally import read, tally, to_markdown
     from sst_mergekit.errors import SstError
+    from sst_mergekit.reporting import curve as curves
+    from sst_mergekit.reporting.tally import read, tally, to_markdown
 
     if curve and not curve.absolute().parent.is_dir():
         raise SstError(f"--curve {curve}: no such folder; make it first")

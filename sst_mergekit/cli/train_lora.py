@@ -8,9 +8,9 @@ import click
 
 from sst_mergekit.cli import output
 from sst_mergekit.cli.numbers import Finite
-from sst_mergekit.experiments.lora_options import Options
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import DTYPES, ModelSpec
+from sst_mergekit.training.lora_options import Options
 
 positive = click.IntRange(min=1)
 
@@ -61,8 +61,8 @@ def command(
     same gradients. The adapter is written as safetensors, with training.json beside it. --json prints {out,
     steps, first, last} (nats a token).
     """
-    from sst_mergekit.experiments.lora_training import train_lora
     from sst_mergekit.statistics.loading import default_device
+    from sst_mergekit.training.lora import train_lora
 
     source = Source(data, split, prompt_field=prompt_field, response_field=response_field)
     options = Options(steps, learning_rate, rank, batch_size, samples, max_length, seed, output.progress())

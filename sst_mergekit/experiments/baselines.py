@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sst_mergekit.demo.results import MethodResult, SeedResult
-from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.evaluation.tradeoff import Tax, safety_tax
 from sst_mergekit.experiments import targets
 from sst_mergekit.experiments.chosen import EXPERTS
 from sst_mergekit.experiments.names import CONTROLS, long, short
+from sst_mergekit.experiments.results import MethodResult, SeedResult
 from sst_mergekit.experiments.significance import all_pairs
+from sst_mergekit.testbeds.scores import Scores
 
 METRICS = ("safety_score", "utility_score", "safety_tax", "hypervolume")
 BEST_BY = "highest mean hypervolume among methods with a safety gain above noise on every seed"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.plan import TRAINED
-from sst_mergekit.demo.results import SeedResult
+from sst_mergekit.experiments.demo_plan import TRAINED
+from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.names import long
-from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import Model, World
+from sst_mergekit.experiments.results import SeedResult
+from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds.tiny.testbed import Model, World
 
 EXPERTS = {"base": "base", "utility": "utility-expert", "safety": "safety-expert"}
 _METHODS = {method.name: method for method in EVERY}

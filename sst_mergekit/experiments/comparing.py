@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sst_mergekit.demo.results import SeedResult
-from sst_mergekit.demo.run import Job, compare_methods
-from sst_mergekit.demo.scoring import Scores, scores_of
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.scoring import read_table
-from sst_mergekit.experiments.world import World
+from sst_mergekit.experiments.demo import Job, compare_methods
+from sst_mergekit.experiments.results import SeedResult
+from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.testbeds.scores import Scores, scores_of
+from sst_mergekit.testbeds.scoring import read_table
+from sst_mergekit.testbeds.tiny.testbed import World
 
 
 def compared(worlds: Sequence[World], runner: Runner) -> list[SeedResult]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError, closest
-from sst_mergekit.experiments.facts import TASKS
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.experiments.reading import Section
+from sst_mergekit.testbeds.tiny.facts import TASKS
 
 MODES = ("minimal", "full")
 EXPERIMENTS = ("exp1", "exp2", "exp3")

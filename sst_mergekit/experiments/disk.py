@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.jobs.unit import Unit
 
 if TYPE_CHECKING:
     from sst_mergekit.experiments.config import ModelOptions

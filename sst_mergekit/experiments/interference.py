@@ -8,13 +8,13 @@ from typing import Any
 
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.evaluation.tradeoff import interval
-from sst_mergekit.experiments.facts import task_name
 from sst_mergekit.experiments.names import short
-from sst_mergekit.experiments.runner import Runner
 from sst_mergekit.experiments.targets import KEPT_BY_20, verdict
 from sst_mergekit.experiments.tasks import Tasks, read_shares
-from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import Model, expert
+from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds.tiny.facts import task_name
+from sst_mergekit.testbeds.tiny.testbed import Model, expert
 
 SETTINGS = 4  # tried on the development split for each method and number of experts
 DENSITY = 0.7

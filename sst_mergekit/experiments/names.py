@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.plan import TRAINED
 from sst_mergekit.errors import SstError, closest
+from sst_mergekit.experiments.demo_plan import TRAINED
+from sst_mergekit.experiments.family import EVERY
 
 # ours -> (short, long)
 PUBLISHED = {

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.tuning import propose
 from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.disk import hub_bytes, hub_needs, tiny_needs, unit_bytes
-from sst_mergekit.experiments.facts import task_name
+from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.interference import METHODS, SETTINGS, merge_unit, strengths
 from sst_mergekit.experiments.request import Request
 from sst_mergekit.experiments.safety_tax import attack_unit
-from sst_mergekit.experiments.store import Store
-from sst_mergekit.experiments.unit import Unit, with_parents
-from sst_mergekit.experiments.world import World, expert
+from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.jobs.store import Store
+from sst_mergekit.jobs.unit import Unit, with_parents
+from sst_mergekit.testbeds.tiny.facts import task_name
+from sst_mergekit.testbeds.tiny.testbed import World, expert
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments import hub, tiny
 from sst_mergekit.experiments.config import Config, ModelOptions
-from sst_mergekit.experiments.facts import TaskSize
 from sst_mergekit.experiments.tasks import Tasks
-from sst_mergekit.experiments.world import World
+from sst_mergekit.testbeds.hub import sizes as hub
+from sst_mergekit.testbeds.tiny import sizes as tiny
+from sst_mergekit.testbeds.tiny.facts import TaskSize
+from sst_mergekit.testbeds.tiny.testbed import World
 
 FIRST_SEED = 42
 TASK_SIZE = TaskSize()

@@ -12,14 +12,14 @@ from typing import Any
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments import baselines, interference, picture, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
-from sst_mergekit.experiments.cluster import workers
 from sst_mergekit.experiments.comparing import compared
 from sst_mergekit.experiments.config import ModelOptions
-from sst_mergekit.experiments.manifest import manifest
 from sst_mergekit.experiments.request import Request
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.store import Store
 from sst_mergekit.files import write_text
+from sst_mergekit.jobs.cluster import workers
+from sst_mergekit.jobs.manifest import manifest
+from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.jobs.store import Store
 from sst_mergekit.reporting import write as report
 
 Body = dict[str, Any]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sst_mergekit.demo.results import SeedResult
-from sst_mergekit.demo.scoring import scores_of
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.evaluation.tradeoff import NOISE_LEVEL, interval
 from sst_mergekit.experiments.chosen import EXPERTS, chosen_models
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.scoring import Table, read_table
-from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import Model, World
+from sst_mergekit.experiments.results import SeedResult
+from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds.scores import scores_of
+from sst_mergekit.testbeds.scoring import Table, read_table
+from sst_mergekit.testbeds.tiny.testbed import Model, World
 
 METHOD = "sst"
 MERGED = "SST-Merge"

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments import facts, scoring
-from sst_mergekit.experiments.facts import TaskSize
-from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import Model, World, score_unit
 from sst_mergekit.files import write_text
+from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.tiny import facts
+from sst_mergekit.testbeds.tiny.facts import TaskSize
+from sst_mergekit.testbeds.tiny.testbed import Model, World, score_unit
 
 SHARES = "tasks.json"
 QUESTIONS = ("sst_mmlu",)

@@ -10,14 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.demo.candidates import Merge
-from sst_mergekit.demo.merging import fold_adapter, write_recipe
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.experiments.scoring import FOLDED, RECIPE, link_folded, write_table
-from sst_mergekit.experiments.unit import Unit
 from sst_mergekit.files import sha256
+from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.merging.recipe import fold_adapter, write_recipe
 from sst_mergekit.sweeping.space import Parameter, Settings, corners, spelled
 from sst_mergekit.sweeping.subject import Subject
+from sst_mergekit.testbeds.candidates import Merge
+from sst_mergekit.testbeds.scoring import FOLDED, RECIPE, link_folded, write_table
 
 PLACES = frozenset({"model", "base_model", "fisher"})  # keys whose values are models and statistics
 _STEP = re.compile(r"([\w-]+)|\[(\d+)\]")
@@ -55,7 +55,7 @@ def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Scoring) -> Su
         RecipeError: the recipe cannot be merged as it is, or at an end of a parameter's values.
     """
     from sst_mergekit import __version__
-    from sst_mergekit.experiments.manifest import tree_hash
+    from sst_mergekit.jobs.manifest import tree_hash
 
     body = absolute(read(path))
     models = {place: _fingerprint(place) for place in sorted(set(_places(body)))}
@@ -173,7 +173,7 @@ def absolute(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
     """Merge a recipe by mergekit, write the table of its scores, and delete the merge."""
-    from sst_mergekit.demo.merging import quiet_libraries
+    from sst_mergekit.merging.recipe import quiet_libraries
 
     quiet_libraries()
     out.mkdir()

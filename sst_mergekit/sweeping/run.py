@@ -6,12 +6,12 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.scoring import read_table
+from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.sweeping.ledger import Ledger, Row
 from sst_mergekit.sweeping.sampling import propose
 from sst_mergekit.sweeping.space import Settings, spelled
 from sst_mergekit.sweeping.subject import Objectives, Subject
+from sst_mergekit.testbeds.scoring import read_table
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 from sst_mergekit.errors import SstError, closest
 from sst_mergekit.evaluation.tradeoff import Rate, mean_rate
-from sst_mergekit.experiments.scoring import Table
-from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.sweeping.space import Parameter, Settings
+from sst_mergekit.testbeds.scoring import Table
 
 DIGITS = 12
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.methods import Method
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments import tiny
 from sst_mergekit.experiments.config import ModelOptions
+from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import Method
 from sst_mergekit.experiments.names import methods
-from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import SYMBOLIC, World
+from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.sweeping.space import Parameter, Settings
 from sst_mergekit.sweeping.subject import Subject, shared_out
+from sst_mergekit.testbeds.tiny import sizes as tiny
+from sst_mergekit.testbeds.tiny.testbed import SYMBOLIC, World
 
 COUNT = 8  # strengths of a grid, where the command names none
 BUDGET = 8  # of the world's size, which a sweep does not use

@@ -16,7 +16,7 @@ from made_statistics import statistics
 from report import Report
 from turns import in_turn
 
-from sst_mergekit.demo.merging import fold_adapter
+from sst_mergekit.merging.recipe import fold_adapter
 
 RUNS, SECTION = 3, "Merging"
 OWN = {"weight": 1.0}

@@ -209,8 +209,8 @@ def test_truth_on_a_world(report, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Record the table of a world of the demo."""
     given = os.environ.get("SST_TRUTH_WORLD")
     if not given:
-        from sst_mergekit.demo.training import train_world
-        from sst_mergekit.demo.world import FULL
+        from sst_mergekit.testbeds.tiny.training import train_world
+        from sst_mergekit.testbeds.tiny.world import FULL
 
         train_world(tmp_path, 0, dataclasses.replace(FULL, calibration_rows=400), progress=False)
     world = Path(given or tmp_path)

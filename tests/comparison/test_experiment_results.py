@@ -10,7 +10,7 @@ from scipy import stats
 from sst_mergekit.cli import main
 from sst_mergekit.comparison.run import Options, compare
 from sst_mergekit.errors import EvaluationError
-from sst_mergekit.experiments.prompt_scores import write_prompt_scores
+from sst_mergekit.testbeds.prompt_scores import write_prompt_scores
 
 SCORES = {  # by seed: the same prompts for both methods, other answers
     42: {"Task-Arithmetic": [1, 0, 0, 1, 0, 0, 1, 0], "SST-Merge": [1, 1, 1, 1, 1, 0, 0, 1]},

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.demo.methods import METHODS
-from sst_mergekit.demo.plan import QUICK, TRAININGS, SeedPlan
-from sst_mergekit.demo.run import run
-from sst_mergekit.demo.scoring import BATCH_SIZE
+from sst_mergekit.experiments.demo import run
+from sst_mergekit.experiments.demo_plan import QUICK, TRAININGS, SeedPlan
+from sst_mergekit.experiments.methods import METHODS
+from sst_mergekit.testbeds.scores import BATCH_SIZE
 
 pytestmark = pytest.mark.slow
 

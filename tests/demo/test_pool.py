@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from sst_mergekit.demo.pool import Pool
+from sst_mergekit.jobs.pool import Pool
 
 
 def square(n):
@@ -36,7 +36,7 @@ def test_a_failure_ends_the_phase(tmp_path):
 SCRIPT = """
 import os, signal, sys, time
 from pathlib import Path
-from sst_mergekit.demo.pool import Pool
+from sst_mergekit.jobs.pool import Pool
 from sst_mergekit.files import temporary_directory
 
 def doze(folder):

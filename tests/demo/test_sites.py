@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 from tiny import tiny_adapter, tiny_data, tiny_llama
 from transformers import AutoModelForCausalLM
 
-from sst_mergekit.demo.plan import QUICK, SAFETY, SeedPlan, measure
-from sst_mergekit.demo.preparing import halved
-from sst_mergekit.demo.variants import MEASUREMENTS
+from sst_mergekit.experiments.demo_plan import QUICK, SAFETY, SeedPlan, measure
+from sst_mergekit.experiments.variants import MEASUREMENTS
+from sst_mergekit.testbeds.tiny.preparing import halved
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
-from sst_mergekit.demo.curve import curves
-from sst_mergekit.demo.report import TRAINED
-from sst_mergekit.demo.tally import read, tally, verdict
 from sst_mergekit.errors import DataError
+from sst_mergekit.reporting.curve import curves
+from sst_mergekit.reporting.demo_report import TRAINED
+from sst_mergekit.reporting.tally import read, tally, verdict
 
 METHODS = ("task_arithmetic", "ties", "sst", "sst_shuffled", TRAINED)
 

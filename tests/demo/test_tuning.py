@@ -6,15 +6,15 @@ from collections import Counter
 
 import pytest
 
-from sst_mergekit.demo.candidates import Training
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.methods import Experts
-from sst_mergekit.demo.plan import FULL, QUICK, TRAININGS, SeedPlan
-from sst_mergekit.demo.results import Point
-from sst_mergekit.demo.scoring import Scores
-from sst_mergekit.demo.tuning import CLOSE, propose
-from sst_mergekit.demo.variants import VARIANTS
 from sst_mergekit.evaluation.tradeoff import Rate
+from sst_mergekit.experiments.demo_plan import FULL, QUICK, TRAININGS, SeedPlan
+from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.experiments.results import Point
+from sst_mergekit.experiments.tuning import CLOSE, propose
+from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.testbeds.candidates import Training
+from sst_mergekit.testbeds.scores import Scores
 
 METHOD = {method.name: method for method in EVERY}
 SMALL = dataclasses.replace(QUICK, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.demo.world import BATCH, FULL, QUICK, WorldSize, build_data, drifted
-from sst_mergekit.demo.world_content import harmful_acts, look_alike_acts, make_world
-from sst_mergekit.demo.world_data import ALIGNED_LOOK_ALIKES, DRIFT, UTILITY, draw_rows, safety_course
-from sst_mergekit.demo.world_splits import Counts, draw_splits
-from sst_mergekit.demo.world_text import REFUSALS, UNSEEN_HOW_TO
-from sst_mergekit.demo.world_words import TOPICS, UNSEEN_TOPICS
 from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation import beavertails, humaneval, mmlu, over_refusal
 from sst_mergekit.evaluation.refusal import is_refusal
+from sst_mergekit.testbeds.tiny.content import harmful_acts, look_alike_acts, make_world
+from sst_mergekit.testbeds.tiny.data import ALIGNED_LOOK_ALIKES, DRIFT, UTILITY, draw_rows, safety_course
+from sst_mergekit.testbeds.tiny.splits import Counts, draw_splits
+from sst_mergekit.testbeds.tiny.text import REFUSALS, UNSEEN_HOW_TO
+from sst_mergekit.testbeds.tiny.words import TOPICS, UNSEEN_TOPICS
+from sst_mergekit.testbeds.tiny.world import BATCH, FULL, QUICK, WorldSize, build_data, drifted
 
 SEEDS = range(5)
 TAUGHT = ("train/base", "train/utility", "train/safety", "calibration/harm", "calibration/benign")
@@ -47,7 +47,9 @@ def asked(folder: Path) -> set[str]:
 
 
 def test_the_same_bytes_for_a_seed_under_any_hash_seed(tmp_path):
-    code = "from sst_mergekit.demo.world import *; import sys; build_data(Path(sys.argv[1]), 3, QUICK)"
+    code = (
+        "from sst_mergekit.testbeds.tiny.world import *; import sys; build_data(Path(sys.argv[1]), 3, QUICK)"
+    )
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
         subprocess.run([sys.executable, "-c", code, str(tmp_path / hash_seed)], env=environment, check=True)

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, LlamaConfig
 
-from sst_mergekit.demo.tokenizer import build_tokenizer, pieces
-from sst_mergekit.demo.world_content import make_world
-from sst_mergekit.demo.world_data import BASE, BENIGN, UTILITY, draw_rows, safety_course, vocabulary_texts
-from sst_mergekit.demo.world_splits import Counts, draw_splits
+from sst_mergekit.testbeds.tiny.content import make_world
+from sst_mergekit.testbeds.tiny.data import BASE, BENIGN, UTILITY, draw_rows, safety_course, vocabulary_texts
+from sst_mergekit.testbeds.tiny.splits import Counts, draw_splits
+from sst_mergekit.testbeds.tiny.tokenizer import build_tokenizer, pieces
 
 SAFETY = safety_course(0.15)
 

@@ -10,12 +10,12 @@ from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from sst_mergekit.demo import training
-from sst_mergekit.demo.fitting import batches, encode, response_loss
-from sst_mergekit.demo.tokenizer import build_tokenizer
-from sst_mergekit.demo.training import WorldPaths, new_llama, train_lora, train_world, with_lora
-from sst_mergekit.demo.world import QUICK, drifted
-from sst_mergekit.demo.world_data import vocabulary_texts
+from sst_mergekit.testbeds.tiny import training
+from sst_mergekit.testbeds.tiny.data import vocabulary_texts
+from sst_mergekit.testbeds.tiny.fitting import batches, encode, response_loss
+from sst_mergekit.testbeds.tiny.tokenizer import build_tokenizer
+from sst_mergekit.testbeds.tiny.training import WorldPaths, new_llama, train_lora, train_world, with_lora
+from sst_mergekit.testbeds.tiny.world import QUICK, drifted
 
 TINY = dataclasses.replace(QUICK, base_steps=3, utility_steps=2, safety_steps=2)
 ROWS = [

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from made_results import METHODS, UTILITY, scores, seed_result
 
-from sst_mergekit.demo.plan import QUICK
-from sst_mergekit.demo.results import Point, SeedResult, method_result
-from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.evaluation.beavertails import CATEGORIES, metric_of
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.evaluation.wrappings import WRAPPINGS
 from sst_mergekit.experiments import baselines, interference, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
-from sst_mergekit.experiments.facts import task_name
-from sst_mergekit.experiments.manifest import manifest
+from sst_mergekit.experiments.demo_plan import QUICK
+from sst_mergekit.experiments.results import Point, SeedResult, method_result
 from sst_mergekit.experiments.run import write_json
-from sst_mergekit.experiments.runner import Done
-from sst_mergekit.experiments.world import Model, World
+from sst_mergekit.jobs.manifest import manifest
+from sst_mergekit.jobs.runner import Done
 from sst_mergekit.resources import recipes_path
+from sst_mergekit.testbeds.scores import Scores
+from sst_mergekit.testbeds.tiny.facts import task_name
+from sst_mergekit.testbeds.tiny.testbed import Model, World
 
 COMMAND = "sst-mergekit experiment --mode minimal --seeds 2 --out 'a & b'"
 SETTINGS = {

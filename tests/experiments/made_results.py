@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sst_mergekit.demo.results import Point, SeedResult, method_result
-from sst_mergekit.demo.scoring import Scores
 from sst_mergekit.evaluation.tradeoff import Rate
+from sst_mergekit.experiments.results import Point, SeedResult, method_result
+from sst_mergekit.testbeds.scores import Scores
 
 METHODS = ("task_arithmetic", "ties", "dare_linear", "agl", "sst")
 

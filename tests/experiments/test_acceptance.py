@@ -18,22 +18,25 @@ from mergekit.config import MergeConfiguration
 import sst_mergekit
 from sst_mergekit.cli import main
 from sst_mergekit.comparison.pairs import Pair
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.plan import TRAINED
-from sst_mergekit.demo.tuning import propose
 from sst_mergekit.errors import DataError, SstError
-from sst_mergekit.experiments import baselines, hub, interference, loading, safety_tax, tiny
+from sst_mergekit.experiments import baselines, interference, safety_tax
 from sst_mergekit.experiments.config import load
+from sst_mergekit.experiments.demo_plan import TRAINED
+from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.interference import Alone, Merged
-from sst_mergekit.experiments.manifest import manifest
 from sst_mergekit.experiments.names import methods
-from sst_mergekit.experiments.prepare import check_disjoint
 from sst_mergekit.experiments.request import FIRST_SEED
-from sst_mergekit.experiments.runner import Done
-from sst_mergekit.experiments.store import Store
-from sst_mergekit.experiments.unit import Unit
-from sst_mergekit.experiments.world import SYMBOLIC
+from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.jobs.manifest import manifest
+from sst_mergekit.jobs.runner import Done
+from sst_mergekit.jobs.store import Store
+from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.resources import recipes_path, tasks_path
+from sst_mergekit.testbeds.hub import loading
+from sst_mergekit.testbeds.hub import sizes as hub
+from sst_mergekit.testbeds.hub.prepare import check_disjoint
+from sst_mergekit.testbeds.tiny import sizes as tiny
+from sst_mergekit.testbeds.tiny.testbed import SYMBOLIC
 
 PUBLISHED = Path(__file__).parent / "published_config.yml"
 OURS = recipes_path() / "experiments" / "experiments.yml"
@@ -202,7 +205,7 @@ def test_a16_every_method_is_a_recipe_that_mergekit_reads_and_every_score_a_task
 
 
 def test_a17_budgets_are_equal_splits_disjoint_and_a_manifest_says_what_a_run_was():
-    from sst_mergekit.demo.results import Point
+    from sst_mergekit.experiments.results import Point
 
     for method, budget in itertools.product(EVERY, (8, 16)):
         points, found = [], seed_result(1).methods["sst"].chosen.dev

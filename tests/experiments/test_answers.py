@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sst_mergekit.experiments.answers import by_subject, first_answers, read_answers, write_answers
+from sst_mergekit.testbeds.answers import by_subject, first_answers, read_answers, write_answers
 
 
 def sample(number, response="an answer", metrics=None, **doc):

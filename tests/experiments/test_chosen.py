@@ -4,12 +4,12 @@ import dataclasses
 
 from made_results import seed_result
 
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.plan import QUICK, TRAINED
-from sst_mergekit.demo.results import MethodResult
-from sst_mergekit.demo.tuning import propose
 from sst_mergekit.experiments.chosen import chosen_models, scored_units
-from sst_mergekit.experiments.world import World
+from sst_mergekit.experiments.demo_plan import QUICK, TRAINED
+from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.results import MethodResult
+from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.testbeds.tiny.testbed import World
 
 WORLD = World(42, QUICK, trained=True)
 SETTINGS = {method.name: propose(method, 8, [])[0] for method in EVERY}

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments import cluster
-from sst_mergekit.experiments.cluster import Cluster, workers
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.store import Store
-from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.jobs import cluster
+from sst_mergekit.jobs.cluster import Cluster, workers
+from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.jobs.store import Store
+from sst_mergekit.jobs.unit import Unit
 
 pytestmark = pytest.mark.slow
 RETRIES = 1  # fewer than without the test: each costs a new process

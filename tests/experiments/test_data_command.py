@@ -9,10 +9,10 @@ from made_data import hub
 from sst_mergekit.cli import main
 from sst_mergekit.errors import DataError, SstError
 from sst_mergekit.evaluation.beavertails import unsafe_prompts
-from sst_mergekit.experiments import download, prepare
 from sst_mergekit.experiments.config import Sizes
-from sst_mergekit.experiments.splits import Wanted
 from sst_mergekit.statistics.rows import prompt_hash
+from sst_mergekit.testbeds.hub import download, prepare
+from sst_mergekit.testbeds.hub.splits import Wanted
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_too_little_data_is_an_error_that_leaves_nothing(data, tmp_path, changes
 
 
 def test_too_few_helpful_answers_are_said(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("sst_mergekit.experiments.splits._helps", lambda row: " 2" in row["response"])
+    monkeypatch.setattr("sst_mergekit.testbeds.hub.splits._helps", lambda row: " 2" in row["response"])
     with pytest.raises(DataError, match=r"12 benign conversations \(.*half each\), 16 are wanted"):
         prepare.prepare(data, tmp_path / "out", wanted())
 

@@ -125,8 +125,8 @@ def test_the_module_is_the_same_command():
 
 
 def test_a_manifest_says_what_a_run_was(tmp_path):
-    from sst_mergekit.experiments.manifest import git_state, manifest, tree_hash
-    from sst_mergekit.experiments.runner import Done
+    from sst_mergekit.jobs.manifest import git_state, manifest, tree_hash
+    from sst_mergekit.jobs.runner import Done
 
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a").write_text("x")

@@ -30,9 +30,10 @@ SIZES = {
 
 def shrink():
     """Make the world, and the tasks, too small to learn anything."""
-    from sst_mergekit.demo.plan import QUICK
-    from sst_mergekit.experiments import request, tiny
+    from sst_mergekit.experiments import request
+    from sst_mergekit.experiments.demo_plan import QUICK
     from sst_mergekit.experiments.tasks import TaskSize
+    from sst_mergekit.testbeds.tiny import sizes as tiny
 
     steps = {"base_steps": 8, "utility_steps": 4, "safety_steps": 4}
     small = {"width": 32, "layers": 2, "look_alikes": 4, "calibration_rows": 16}

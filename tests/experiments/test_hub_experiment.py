@@ -13,13 +13,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sst_mergekit.cli import main
 from sst_mergekit.errors import SstError
 from sst_mergekit.evaluation.mmlu import doc_to_text
-from sst_mergekit.experiments import download, hub, interference, subjects
+from sst_mergekit.experiments import interference
 from sst_mergekit.experiments.config import load
-from sst_mergekit.experiments.facts import TaskSize
-from sst_mergekit.experiments.lora_training import Options, fit
 from sst_mergekit.resources import recipes_path
 from sst_mergekit.statistics.rows import Conversation
 from sst_mergekit.statistics.tokens import tokenize
+from sst_mergekit.testbeds.hub import download, subjects
+from sst_mergekit.testbeds.hub import sizes as hub
+from sst_mergekit.testbeds.tiny.facts import TaskSize
+from sst_mergekit.training.lora import Options, fit
 
 TEMPLATE = "{% for m in messages %}{{ m.role + ' ' + m.content + ' ' }}{% endfor %}"
 

@@ -4,18 +4,19 @@ import json
 
 import pytest
 
-from sst_mergekit.demo.plan import QUICK
-from sst_mergekit.demo.world_content import make_world
-from sst_mergekit.demo.world_data import KNOWN_ENTITIES
-from sst_mergekit.demo.world_words import ENTITIES
 from sst_mergekit.evaluation import mmlu
-from sst_mergekit.experiments import facts, interference
+from sst_mergekit.experiments import interference
+from sst_mergekit.experiments.demo_plan import QUICK
 from sst_mergekit.experiments.interference import METHODS, Alone, Merged, strengths
 from sst_mergekit.experiments.picture import draw
 from sst_mergekit.experiments.summary import summary
 from sst_mergekit.experiments.tasks import SHARES, Tasks, TaskSize
-from sst_mergekit.experiments.unit import with_parents
-from sst_mergekit.experiments.world import World
+from sst_mergekit.jobs.unit import with_parents
+from sst_mergekit.testbeds.tiny import facts
+from sst_mergekit.testbeds.tiny.content import make_world
+from sst_mergekit.testbeds.tiny.data import KNOWN_ENTITIES
+from sst_mergekit.testbeds.tiny.testbed import World
+from sst_mergekit.testbeds.tiny.words import ENTITIES
 
 TASKS = Tasks(World(42, QUICK), TaskSize(tasks=4))
 

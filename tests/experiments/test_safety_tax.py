@@ -6,11 +6,11 @@ import json
 import pytest
 from made_results import method, scores, seed_result
 
-from sst_mergekit.demo.plan import QUICK
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.experiments import safety_tax
+from sst_mergekit.experiments.demo_plan import QUICK
 from sst_mergekit.experiments.summary import summary
-from sst_mergekit.experiments.world import World
+from sst_mergekit.testbeds.tiny.testbed import World
 
 
 def table(safety, utility, resistance):

@@ -11,11 +11,11 @@ from transformers import AutoModelForCausalLM
 
 from sst_mergekit.cli import main
 from sst_mergekit.errors import StatisticsError
-from sst_mergekit.experiments import lora_training
-from sst_mergekit.experiments.lora_training import Options, train_lora, with_lora
 from sst_mergekit.statistics.loading import ModelSpec
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.tokens import Sequence
+from sst_mergekit.training import lora as lora_training
+from sst_mergekit.training.lora import Options, train_lora, with_lora
 
 OPTIONS = Options(steps=20, learning_rate=2e-2, rank=4, batch_size=3, progress=False)
 ROWS = [Sequence((4, 5, 6, 7, 8), 2), Sequence((9, 10, 11), 1), Sequence((12, 13, 14, 15), 3)]

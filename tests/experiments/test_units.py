@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.experiments.runner import BUSY, Runner, make_unit
-from sst_mergekit.experiments.store import BusyError, Store
-from sst_mergekit.experiments.unit import Unit, with_parents
+from sst_mergekit.jobs.runner import BUSY, Runner, make_unit
+from sst_mergekit.jobs.store import BusyError, Store
+from sst_mergekit.jobs.unit import Unit, with_parents
 
 CALLS = []
 
@@ -88,7 +88,7 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_units import unit
-from sst_mergekit.experiments.store import Store
+from sst_mergekit.jobs.store import Store
 import test_units
 def die(inputs, parents, out):
     out.mkdir()

@@ -4,15 +4,17 @@ import dataclasses
 
 import pytest
 
-from sst_mergekit.demo.family import EVERY
-from sst_mergekit.demo.plan import QUICK, TRAINED
-from sst_mergekit.demo.tuning import propose
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments import making, scoring, tiny
 from sst_mergekit.experiments.config import load
-from sst_mergekit.experiments.unit import with_parents
-from sst_mergekit.experiments.world import World, expert
+from sst_mergekit.experiments.demo_plan import QUICK, TRAINED
+from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.jobs.unit import with_parents
 from sst_mergekit.resources import recipes_path
+from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.tiny import making
+from sst_mergekit.testbeds.tiny import sizes as tiny
+from sst_mergekit.testbeds.tiny.testbed import World, expert
 
 METHODS = {method.name: method for method in EVERY}
 WORLD = World(42, QUICK)
@@ -93,7 +95,7 @@ def test_a_recipe_on_disk_names_the_results(tmp_path):
 
 
 def tiny_symbolic():
-    from sst_mergekit.experiments.world import SYMBOLIC
+    from sst_mergekit.testbeds.tiny.testbed import SYMBOLIC
 
     return SYMBOLIC
 

@@ -16,12 +16,12 @@ from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import RecipeError, SstError, StatisticsError
 from sst_mergekit.plugin.evidence import Source as Evidence
 from sst_mergekit.plugin.patching import PatchFilter
-from sst_mergekit.refit.fitting import Losses, Options, fit
-from sst_mergekit.refit.run import Data, refit, with_patch
-from sst_mergekit.refit.start import Start, factors
 from sst_mergekit.statistics.loading import ModelSpec
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.tokens import Sequence
+from sst_mergekit.training.refit import Data, refit, with_patch
+from sst_mergekit.training.refit_fitting import Losses, Options, fit
+from sst_mergekit.training.start import Start, factors
 
 QUICK = Options(steps=30, learning_rate=5e-3, batch_size=4, progress=False)
 
@@ -199,7 +199,7 @@ def test_what_is_kept_is_the_mean_of_the_second_half(world, monkeypatch):
 
 def test_looking_at_held_out_rows_does_not_disturb_the_fit(world, monkeypatch):
     often = spied(world, monkeypatch)[2]
-    monkeypatch.setattr("sst_mergekit.refit.fitting.CHECKS", 1)
+    monkeypatch.setattr("sst_mergekit.training.refit_fitting.CHECKS", 1)
     once = spied(world, monkeypatch)[2]
     for state, other in zip(often, once, strict=True):
         torch.testing.assert_close(state, other)

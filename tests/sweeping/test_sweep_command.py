@@ -38,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sst_mergekit.experiments.cluster.workers", lambda *_, **__: Inline())
+    monkeypatch.setattr("sst_mergekit.jobs.cluster.workers", lambda *_, **__: Inline())
 
 
 def sweep(*words: object) -> Result:

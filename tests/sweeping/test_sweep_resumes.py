@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from sst_mergekit.evaluation.tradeoff import Rate
-from sst_mergekit.experiments.runner import Runner
-from sst_mergekit.experiments.scoring import TABLE
-from sst_mergekit.experiments.store import Store
-from sst_mergekit.experiments.unit import Unit
+from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.jobs.store import Store
+from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.sweeping.ledger import Ledger, Row
 from sst_mergekit.sweeping.report import front, report, table
 from sst_mergekit.sweeping.run import Search, sweep
 from sst_mergekit.sweeping.space import parse_all
 from sst_mergekit.sweeping.subject import Objectives, Subject
+from sst_mergekit.testbeds.scoring import TABLE
 
 OBJECTIVES = Objectives(("s:rate",), ("u:rate",))
 LOG = "SWEEP_TEST_LOG"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from test_sweep_command import Inline
 
 from sst_mergekit.cli import main
-from sst_mergekit.experiments import tiny
+from sst_mergekit.testbeds.tiny import sizes as tiny
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         minimal.world, **steps, width=32, layers=1, look_alikes=4, calibration_rows=16
     )
     monkeypatch.setitem(tiny.SMALL, "minimal", dataclasses.replace(minimal, world=world))
-    monkeypatch.setattr("sst_mergekit.experiments.cluster.workers", lambda *_, **__: Inline())
+    monkeypatch.setattr("sst_mergekit.jobs.cluster.workers", lambda *_, **__: Inline())
 
 
 def test_methods_are_swept_on_the_experiments_units(small: None, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ HEAVY = (
     "sst_mergekit.cli.lora",
     "sst_mergekit.cli.refit",
     "sst_mergekit.experiments.run",
-    "sst_mergekit.demo.scoring",
+    "sst_mergekit.testbeds.scores",
     "sst_mergekit.evaluation.harness",
     "sst_mergekit.sharing.pushing",
     "sst_mergekit.sharing.statistics_card",

@@ -64,8 +64,8 @@ class World:
 
 def shrink() -> None:
     """Make the experiments' world too small to learn anything; its workers are forks of this process."""
-    from sst_mergekit.demo.plan import QUICK
-    from sst_mergekit.experiments import tiny
+    from sst_mergekit.experiments.demo_plan import QUICK
+    from sst_mergekit.testbeds.tiny import sizes as tiny
 
     steps = {"base_steps": 2, "utility_steps": 2, "safety_steps": 2}
     small = {"width": 16, "layers": 1, "look_alikes": 4, "calibration_rows": 8}

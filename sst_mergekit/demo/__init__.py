@@ -1,1 +1,0 @@
-"""The main job on an embedded world: really trained tiny models, offline."""

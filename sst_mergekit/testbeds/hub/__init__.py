@@ -1,0 +1,1 @@
+"""Experts of a Hub model, trained on public sets."""

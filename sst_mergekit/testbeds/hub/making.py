@@ -1,0 +1,154 @@
+"""The work of a Hub model's units: functions of their inputs and of what their parents made."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sst_mergekit.errors import SstError
+from sst_mergekit.files import expanded
+from sst_mergekit.testbeds.hub.loading import Loading
+from sst_mergekit.testbeds.tiny.making import Inputs, Parents, experts_of
+
+WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # what is downloaded of a model
+
+
+def local_model(full_name: str) -> Path:
+    """Return the folder of a model: a local path, or a Hub id (``id@revision``), which is downloaded.
+
+    Raises:
+        SstError: there is no such model, it cannot be reached, or it has no safetensors.
+    """
+    from sst_mergekit.hub import download
+    from sst_mergekit.statistics.loading import split_revision
+
+    path = expanded(full_name)
+    if not path.is_dir():
+        path = download(*split_revision(full_name), WEIGHTS, full_name, SstError)
+    for pattern in ("config.json", "*.safetensors"):
+        if not next(path.glob(pattern), None):
+            raise SstError(f"{full_name}: no {pattern} in {path}; give a checkpoint in safetensors")
+    return path.resolve()
+
+
+def fetch(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Link the model's folder, so that recipes can name it."""
+    out.symlink_to(local_model(inputs["full_name"]))
+
+
+def prepare(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Split the downloaded data."""
+    from sst_mergekit.experiments.config import Sizes
+    from sst_mergekit.testbeds.hub.prepare import prepare as split_data
+    from sst_mergekit.testbeds.hub.splits import Wanted
+
+    wanted = Wanted(Sizes(**inputs["sizes"], batch_sizes={}), **inputs["wanted"])
+    split_data(Path(inputs["data"]), out, wanted)
+
+
+def train(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Train a LoRA over ``model`` on the files of ``data`` that `inputs` name."""
+    from sst_mergekit.statistics.rows import Source
+    from sst_mergekit.training.lora import Options, train_lora
+
+    texts = [(parents["data"] / name).read_text(encoding="utf-8") for name in inputs["rows"]]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.jsonl"
+        rows.write_text("".join(texts), encoding="utf-8")
+        options = Options(**inputs["options"], progress=False)
+        train_lora(_spec(inputs, parents["model"]), Source(str(rows)), out, options)
+
+
+def whole(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Add ``adapter`` to ``model``: a checkpoint in float32, for 16 bits lose small differences."""
+    from sst_mergekit.statistics.loading import ModelSpec, load_model, load_tokenizer
+
+    spec = ModelSpec(str(parents["model"]), str(parents["adapter"]))
+    load_model(spec).merge_and_unload().save_pretrained(out, safe_serialization=True)
+    load_tokenizer(spec).save_pretrained(out)
+
+
+def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Measure statistics of ``model`` with or without ``adapter`` on a file of ``data``."""
+    from sst_mergekit.statistics.collect import Options
+    from sst_mergekit.statistics.estimate import estimate
+    from sst_mergekit.statistics.rows import Source
+    from sst_mergekit.testbeds.tiny.preparing import axes_of
+
+    kind, spec = inputs["kind"], _spec(inputs, parents["model"], parents.get("adapter"))
+    options = Options(
+        kind,
+        labels=inputs["labels"],
+        batch_size=inputs["batch_size"],
+        seed=inputs["seed"],
+        device=spec.device,
+        progress=False,
+    )
+    axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None
+    estimate(spec, Source(str(parents["data"] / inputs["rows"])), out, options, axes=axes)
+
+
+def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Fit the filtered safety patch to the utility expert."""
+    from sst_mergekit.statistics.rows import Source
+    from sst_mergekit.testbeds.tiny.preparing import REFIT_COST, REFIT_STRENGTH
+    from sst_mergekit.training import refit_fitting as fitting
+    from sst_mergekit.training.refit import Data
+    from sst_mergekit.training.refit import refit as fit
+    from sst_mergekit.training.start import Start
+
+    experts, rows = experts_of(parents), parents["data"] / "calibration"
+    utility, safety = experts.fisher("kronecker")
+    statistics = safety, utility
+    start = Start(experts.base, experts.safety, REFIT_STRENGTH, inputs["rank"], statistics, REFIT_COST)
+    options = fitting.Options(
+        learning_rate=inputs["rate"], batch_size=inputs["batch_size"], seed=inputs["seed"], progress=False
+    )
+    data = Data(Source(str(rows / "harm.jsonl")), Source(str(rows / "benign.jsonl")))
+    fit(_spec(inputs, parents["utility"]), start, data, out, options)
+
+
+def _spec(inputs: Inputs, model: Path, adapter: Path | None = None) -> Any:
+    return Loading(**inputs["loading"]).spec(str(model), str(adapter) if adapter else None)
+
+
+def results_of(
+    model: Path, adapter: Path | None, data_dir: Path, inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return lm-eval's results of a checkpoint on tasks, with their samples.
+
+    Args:
+        model, adapter: a checkpoint, and an adapter on it.
+        data_dir: the folder of one split.
+        inputs: ``tasks``, ``batch_sizes`` by task, ``samples`` (prompts a task at most, None for all) and
+            ``loading``; ``shots``, examples before MMLU's questions (None: the task's own number).
+
+    The chat template is used where the tokenizer has one, as in training. Programs run in the sandbox; the
+    user confirmed it.
+    """
+    from lm_eval.models.huggingface import HFLM
+
+    from sst_mergekit.evaluation.harness import load_tasks, score
+    from sst_mergekit.merging.recipe import quiet_libraries
+
+    quiet_libraries()
+    loading, sizes = Loading(**inputs["loading"]), inputs["batch_sizes"]
+    place = {"parallelize": True} if loading.spreads else {"device": loading.device}
+    more = {"attn_implementation": loading.attention} if loading.attention else {}
+    make: Any = HFLM  # lm-eval's registry hides its parameters
+    lm = make(
+        pretrained=str(model), peft=str(adapter) if adapter else None, dtype=loading.dtype, **place, **more
+    )
+    metadata = {} if inputs["samples"] is None else {"samples": inputs["samples"]}
+    found: dict[str, Any] = {}
+    for task in inputs["tasks"]:
+        lm.batch_size_per_gpu = sizes[task]
+        shown = {} if inputs["shots"] is None else {task: {"num_fewshot": inputs["shots"]}}
+        tasks = load_tasks(task, data_dir=data_dir, metadata=metadata, overrides=shown)
+        template = bool(lm.tokenizer.chat_template)
+        results = score(lm, tasks, confirm_run_unsafe_code=True, apply_chat_template=template)
+        for key, value in results.items():
+            found[key] = {**found.get(key, {}), **value} if isinstance(value, dict) else value
+    return found

@@ -1,0 +1,71 @@
+"""The worlds of a Hub model in the sizes that a configuration asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+from sst_mergekit.errors import SstError
+from sst_mergekit.experiments import demo_plan as plan
+from sst_mergekit.experiments.config import ModelOptions
+from sst_mergekit.experiments.demo_plan import TRAINED
+from sst_mergekit.statistics.fingerprint import weights_fingerprint
+from sst_mergekit.testbeds.hub.loading import Loading, loading_of
+from sst_mergekit.testbeds.hub.making import local_model
+from sst_mergekit.testbeds.hub.prepare import required
+from sst_mergekit.testbeds.hub.testbed import RANK, RATE, HubWorld, Origin
+from sst_mergekit.testbeds.tiny.facts import TaskSize
+from sst_mergekit.testbeds.tiny.sizes import same_budget
+from sst_mergekit.testbeds.tiny.testbed import World
+
+BEAVERTAILS = {"minimal": "30k", "full": "330k"}
+# of the trained rival: steps, and rates around that of the experts
+STEPS, RATES = (30, 60, 120, 240), {"minimal": (2e-4, 4e-4), "full": (1e-4, 2e-4, 4e-4, 8e-4)}
+TASK_SIZE = TaskSize(rows=400, steps=60, prompts=40, rate=RATE, rank=RANK)
+
+
+def worlds(
+    model: ModelOptions,
+    cache_dir: str,
+    mode: str,
+    methods: tuple[str, ...],
+    budget: int,
+    seeds: range,
+    read: bool = True,
+) -> list[World]:
+    """Return one world a seed; a model on the Hub is downloaded.
+
+    Args:
+        model: which, and how it is loaded.
+        cache_dir: folder of downloaded data.
+        mode: ``minimal`` or ``full``.
+        methods, budget: what is compared, and settings of each.
+        seeds: of the worlds.
+        read: False for a plan: neither model nor data need be there, and the units have no true keys.
+
+    Raises:
+        SstError: the model or the data are not there, or an option cannot be honoured.
+    """
+    hashes = required(Path(cache_dir), BEAVERTAILS[mode]) if read else {}
+    origin = Origin(
+        model.full_name,
+        _fingerprint(model.full_name) if read else "",
+        cache_dir,
+        tuple(hashes.items()),
+        model.sizes[mode],
+        BEAVERTAILS[mode],
+        loading_of(model) if read else Loading(model.torch_dtype, model.device_map),
+    )
+    size = dataclasses.replace(plan.FULL, budget=budget, steps=STEPS, rates=RATES[mode], methods=methods)
+    trained = TRAINED in methods
+    size = same_budget(size, mode) if trained else size
+    return [HubWorld(seed, size, trained=trained, origin=origin) for seed in seeds]
+
+
+@functools.lru_cache(maxsize=32)
+def _fingerprint(full_name: str) -> str:
+    found = weights_fingerprint(local_model(full_name))
+    if found is None:
+        raise SstError(f"{full_name}: no safetensors; give a checkpoint in safetensors")
+    return found

@@ -1,0 +1,207 @@
+"""One seed of a Hub model as units of work: data, LoRA experts, statistics, patches, and scores of merges."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sst_mergekit.experiments.config import Sizes
+from sst_mergekit.experiments.demo_plan import MEASURED
+from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.hub import making as hub_making
+from sst_mergekit.testbeds.hub import subjects
+from sst_mergekit.testbeds.hub.loading import Loading
+from sst_mergekit.testbeds.scores import TASKS
+from sst_mergekit.testbeds.tiny import making
+from sst_mergekit.testbeds.tiny.facts import TaskSize
+from sst_mergekit.testbeds.tiny.testbed import SCORED, Model, World, score_unit
+
+RANK, RATE, PASSES = 16, 2e-4, 2  # of the experts, and how often each row is seen
+REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
+CALIBRATION, DEVELOPMENT = 256, 200  # at most, and no more than rows to train on, prompts of the test split
+HUMANEVAL = "sst_humaneval"
+# whose batch size of the configuration a task takes; every other is of prompts as BeaverTails' are
+DATASET_OF = {"sst_mmlu": "mmlu", HUMANEVAL: "humaneval"}
+EXPERTS = {"utility_lora": "train/utility.jsonl", "safety": "train/safety.jsonl"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the worlds of all seeds are made from.
+
+    Attributes:
+        full_name, weights: the model, and the fingerprint of its weights.
+        data, hashes: the folder of downloaded data, and the SHA-256 of each of its files.
+        sizes: of the mode.
+        beavertails: ``30k`` or ``330k``.
+        loading: of the model.
+    """
+
+    full_name: str
+    weights: str
+    data: str
+    hashes: tuple[tuple[str, str], ...]
+    sizes: Sizes
+    beavertails: str
+    loading: Loading
+
+    def __hash__(self) -> int:
+        """Of what tells origins apart; sizes hold lists."""
+        return hash((self.full_name, self.weights, self.hashes, self.loading))
+
+
+@dataclass(frozen=True)
+class HubWorld(World):
+    """One seed: of the size only budget, methods and the trained rival's grid are used."""
+
+    origin: Origin | None = None
+
+    @property
+    def made_from(self) -> Origin:
+        """The origin, which is always there."""
+        assert self.origin is not None, "made by hub.worlds"  # noqa: S101
+        return self.origin
+
+    @property
+    def harmful_prompts(self) -> int:
+        """Of the test split."""
+        return self.made_from.sizes.harmful
+
+    def written(self, recipe: dict[str, Any]) -> dict[str, Any]:
+        """Return a recipe with the model's precision: computed in float32, written as the model is."""
+        return {**recipe, "out_dtype": self.made_from.loading.dtype}
+
+    def score(
+        self,
+        model: Model,
+        split: str,
+        tasks: Sequence[str] = TASKS,
+        samples: int | None = None,
+        max_length: int = 0,
+    ) -> Unit:
+        """Return the unit that scores a model on a split; HumanEval is in the test split alone.
+
+        The model's own length holds: `max_length` is not used.
+        """
+        wanted = [task for task in tasks if split == "test" or task != HUMANEVAL]
+        inputs = {**model.inputs, "split": split, **self.asked(wanted, samples), **SCORED}
+        return score_unit(self, model, split, inputs, scoring.score)
+
+    def asked(
+        self,
+        tasks: Sequence[str],
+        samples: int | None = None,
+        max_length: int = 0,
+        shots: int | None = None,
+    ) -> dict[str, Any]:
+        """Return the inputs of a score that do not depend on the model."""
+        sizes = self.made_from.sizes.batch_sizes
+        return {
+            "shots": shots,
+            "tasks": scoring.task_versions(tasks),
+            "batch_sizes": {task: sizes[DATASET_OF.get(task, "beavertails")] for task in tasks},
+            "samples": samples,
+            "loading": asdict(self.made_from.loading),
+        }
+
+    def unit(self, name: str) -> Unit:
+        """Return what a recipe names, as ``World.unit``; ``utility_lora`` is the utility expert's adapter."""
+        return _unit(self, name)
+
+    def train(self, name: str, rows: Sequence[str], **more: Any) -> Unit:
+        """Return the unit of a LoRA; `more` are its parents, and ``steps`` and ``learning_rate``."""
+        batch = self.made_from.sizes.batch_sizes["beavertails"]
+        options = {
+            "steps": more.pop("steps"),
+            "learning_rate": more.pop("learning_rate", RATE),
+            **{"rank": RANK, "batch_size": batch, "seed": self.seed},
+        }
+        inputs = {"rows": list(rows), "options": options, "loading": asdict(self.made_from.loading)}
+        return Unit("train", f"{name}, seed {self.seed}", hub_making.train, inputs, more)
+
+    def measure(self, name: str, rows: str, kind: str, labels: str, **parents: Unit) -> Unit:
+        """Return the unit of statistics."""
+        inputs = {"rows": rows, "kind": kind, "labels": labels, "seed": self.seed}
+        inputs |= {"batch_size": self.made_from.sizes.batch_sizes["beavertails"]}
+        inputs |= {"loading": asdict(self.made_from.loading)}
+        return Unit("statistics", f"{name}, seed {self.seed}", hub_making.measure, inputs, parents)
+
+    def task_data(self, size: TaskSize) -> Unit:
+        """Return the unit of the tasks of experiment 2: subjects of MMLU."""
+        about = {"tasks": size.tasks, "rows": size.rows, "prompts": size.prompts, "seed": self.seed}
+        inputs = {"data": self.made_from.data, "hashes": _of_mmlu(self.made_from), **about}
+        return Unit("data", f"tasks, seed {self.seed}", subjects.make_tasks, inputs)
+
+    def task_expert(self, task: str, size: TaskSize, **parents: Unit) -> Unit:
+        """Return the unit of a task's adapter."""
+        more = {"steps": size.steps, "learning_rate": size.rate}
+        return self.train(task, [f"train/{task}.jsonl"], **more, **parents)
+
+    def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
+        """Return the unit of statistics of a task's expert, on all that it was trained on."""
+        return self.measure(f"{task}-{kind}", f"train/{task}.jsonl", kind, "given", **parents)
+
+
+def _of_mmlu(origin: Origin) -> dict[str, str]:
+    return {name: digest for name, digest in origin.hashes if name.startswith("mmlu/")}
+
+
+@functools.lru_cache(maxsize=4096)
+def _unit(world: HubWorld, name: str) -> Unit:
+    origin, label = world.made_from, f"{name}, seed {world.seed}"
+    if name == "base":
+        inputs = {"full_name": origin.full_name, "weights": origin.weights}
+        return Unit("model", origin.full_name, hub_making.fetch, inputs)
+    if name == "data":
+        return Unit("data", label, hub_making.prepare, _data(origin, world.seed))
+    if name in EXPERTS:
+        parents = {"data": world.unit("data"), "model": world.unit("base")}
+        return world.train(name, [EXPERTS[name]], steps=_steps(origin.sizes), **parents)
+    if name == "utility":
+        parents = {"model": world.unit("base"), "adapter": world.unit("utility_lora")}
+        return Unit("fold", label, hub_making.whole, {}, parents)
+    if name.startswith("trained/"):
+        _, steps, rate = name.split("/")
+        parents = {"data": world.unit("data"), "model": world.unit("utility")}
+        more = {"steps": int(steps), "learning_rate": float(rate)}
+        rows = ["calibration/harm.jsonl", "calibration/benign.jsonl"]
+        return world.train(name, rows, **more, **parents)
+    return _refit(world, name) if name.startswith("refit/") else _statistics(world, name)
+
+
+def _refit(world: HubWorld, name: str) -> Unit:
+    origin = world.made_from
+    needs = ("data", "base", "utility", "safety", "utility-kronecker", "safety-kronecker")
+    inputs = {"rate": float(name.split("/")[1]) * REFIT_SCALE, "rank": RANK, "seed": world.seed}
+    inputs |= {"batch_size": origin.sizes.batch_sizes["beavertails"], "loading": asdict(origin.loading)}
+    parents = {need: world.unit(need) for need in needs}
+    return Unit("train", f"{name}, seed {world.seed}", hub_making.refit, inputs, parents)
+
+
+def _statistics(world: HubWorld, name: str) -> Unit:
+    who, _, kind = name.rpartition("-")
+    measured = MEASURED[who]
+    parents = {"data": world.unit("data"), "model": world.unit(measured.model)}
+    if measured.adapter:
+        parents["adapter"] = world.unit("safety")
+    parents |= {need: world.unit(need) for need in making.coordinates(kind)}
+    return world.measure(name, f"calibration/{measured.data[0]}.jsonl", kind, measured.labels, **parents)
+
+
+def _data(origin: Origin, seed: int) -> dict[str, Any]:
+    sizes = {key: value for key, value in asdict(origin.sizes).items() if key != "batch_sizes"}
+    wanted = {
+        "calibration": min(CALIBRATION, origin.sizes.train),
+        "development": min(DEVELOPMENT, origin.sizes.harmful),
+        "beavertails": origin.beavertails,
+        "seed": seed,
+    }
+    return {"data": origin.data, "hashes": dict(origin.hashes), "sizes": sizes, "wanted": wanted}
+
+
+def _steps(sizes: Sizes) -> int:
+    return math.ceil(PASSES * sizes.train / sizes.batch_sizes["beavertails"])

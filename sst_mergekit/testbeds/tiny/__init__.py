@@ -1,0 +1,1 @@
+"""Embedded worlds: tiny models trained on invented words."""

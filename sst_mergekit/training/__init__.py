@@ -1,0 +1,1 @@
+"""LoRA experts, and the refit of a patch."""
