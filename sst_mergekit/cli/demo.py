@@ -15,7 +15,7 @@ import click
 from sst_mergekit.cli import output
 
 if TYPE_CHECKING:
-    from sst_mergekit.experiments.demo_plan import DemoSize
+    from sst_mergekit.experiments.trials import Tuning
 
 
 @click.command("demo", cls=output.Command)
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--seeds", type=click.IntRange(min=1), default=1, show_default=True, help="How many seeds.")
 @click.option("--workers", type=click.IntRange(min=1), default=None, help="Processes.  [default: CPU cores]")
+@click.option("--ray", metavar="auto|ADDRESS", help="Make the units on a Ray cluster, one slot each.")
 def command(
     out: Path,
     quick: bool,
@@ -53,6 +54,7 @@ def command(
     seed: int,
     seeds: int,
     workers: int | None,
+    ray: str | None,
 ) -> None:
     """Train tiny experts, measure, merge by every method, score, and report.
 
@@ -60,8 +62,7 @@ def command(
     already done under --out is not done again, so an interrupted demo can be continued. --json prints what
     report.json holds.
     """
-    from sst_mergekit.experiments.demo import run
-    from sst_mergekit.experiments.demo_plan import FULL, HALF, QUICK
+    from sst_mergekit.experiments.demo import FULL, HALF, QUICK, Size, run
     from sst_mergekit.files import write_text
     from sst_mergekit.reporting.demo_picture import draw
     from sst_mergekit.reporting.demo_report import to_json, to_markdown
@@ -71,20 +72,20 @@ def command(
     world = dataclasses.replace(drifted(size.world) if drift else size.world, held_out=hold_out_harm)
     if calibration_rows is not None:
         world = dataclasses.replace(world, calibration_rows=calibration_rows)
-        size = dataclasses.replace(size, samples=calibration_rows)
-    size = _compared(dataclasses.replace(size, world=world), family, variants, methods)
+    size = Size(world, calibration_rows or size.samples, _compared(size.tuning, family, variants, methods))
     out = out.absolute()
     flags = " --quick" * quick + " --drift" * drift + " --half-budget" * half_budget
     flags += f" --calibration-rows {calibration_rows}" if calibration_rows is not None else ""
     flags += f" --hold-out-harm {hold_out_harm}" if hold_out_harm else ""
     _claim(out, flags)
     started = time.monotonic()
-    results = run(out, range(seed, seed + seeds), size, workers or os.cpu_count() or 1, output.progress())
+    count = workers or os.cpu_count() or 1
+    results = run(out, range(seed, seed + seeds), size, count, output.progress(), ray)
     flags += " --family" * family + " --variants" * variants
     flags += f" --methods {methods}" if methods else ""
     about = {
         "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
-        "budget": size.budget,
+        "budget": size.tuning.budget,
         "seconds": round(time.monotonic() - started, 1),
         "versions": _versions(),
     }
@@ -96,28 +97,29 @@ def command(
     output.result(body, f"{report}\n{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
 
 
-def _compared(size: DemoSize, family: bool, variants: bool, methods: str | None) -> DemoSize:
-    """Return the size with the methods that are compared; what others are held against is one of them."""
+def _compared(tuning: Tuning, family: bool, variants: bool, methods: str | None) -> Tuning:
+    """Return the tuning with the methods that are compared; what others are held against is one of them."""
     from sst_mergekit.errors import SstError
-    from sst_mergekit.experiments.demo_plan import FULL, TRAININGS
-    from sst_mergekit.experiments.family import EVERY, KINDS
-    from sst_mergekit.experiments.variants import MEASUREMENTS, VARIANTS
+    from sst_mergekit.experiments.demo import FULL
+    from sst_mergekit.experiments.family import EVERY
+    from sst_mergekit.experiments.trials import TRAININGS
+    from sst_mergekit.experiments.variants import VARIANTS
     from sst_mergekit.reporting.demo_report import BASELINE
 
     if family:
         names = (*(method.name for method in EVERY), *TRAININGS)
-        size = dataclasses.replace(size, methods=names, kinds=(*size.kinds, *KINDS))
+        tuning = dataclasses.replace(tuning, methods=names)
     if variants:
-        names = (*size.methods, *(method.name for method in VARIANTS))
-        size = dataclasses.replace(size, methods=names, further=MEASUREMENTS)
+        names = (*tuning.methods, *(method.name for method in VARIANTS))
+        tuning = dataclasses.replace(tuning, methods=names)
     if methods is None:
-        return size
-    known = tuple(dict.fromkeys((*FULL.methods, *size.methods)))  # the quick form leaves one out
+        return tuning
+    known = tuple(dict.fromkeys((*FULL.tuning.methods, *tuning.methods)))  # the quick form leaves one out
     asked = [name.strip() for name in methods.split(",")]
     for name in asked:
         if name not in known:
             raise SstError(f"--methods: no method '{name}' here; there are {', '.join(known)}")
-    return dataclasses.replace(size, methods=tuple(n for n in known if n == BASELINE or n in asked))
+    return dataclasses.replace(tuning, methods=tuple(n for n in known if n == BASELINE or n in asked))
 
 
 def _claim(out: Path, flags: str) -> None:

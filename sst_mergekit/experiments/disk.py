@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds.tiny.sizes import worlds
 
 if TYPE_CHECKING:
-    from sst_mergekit.experiments.config import ModelOptions
     from sst_mergekit.experiments.request import Request
+    from sst_mergekit.testbeds.options import ModelOptions
 
 VOCABULARY = 900  # words of the tiny world's tokenizer, about
 ROW, SCORE = 120, 20_000  # bytes of an exchange and of a table of scores, about
@@ -66,7 +67,7 @@ def hub_bytes(model: ModelOptions) -> dict[str, int | None]:
 
 def tiny_needs(request: Request, model: ModelOptions) -> dict[str, Any]:
     """Return what the embedded world asks for; ``split``: how many prompts of each sort a split has."""
-    size = request.worlds(model, "exp3")[0].size.world
+    size = worlds(model, request.mode, request.seeds)[0].size
     split = {
         "harmful prompts": size.harmful_prompts,
         "look-alikes": size.look_alikes,

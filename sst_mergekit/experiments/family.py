@@ -10,12 +10,6 @@ from typing import Any
 
 from sst_mergekit.experiments.methods import METHODS, Experts, Method, Settings, recipe_of, sst_recipe
 
-KINDS = (
-    "diagonal",
-    "activation",
-    "ekfac",
-    "subspace",
-)  # statistics that they need beside the Kronecker factors
 DATA = ("benign", "harm")  # of the utility and of the safety expert
 _COSTS = ("cost", (0.1, 1.0))
 _DENSITIES = ("density", (0.3, 0.6))

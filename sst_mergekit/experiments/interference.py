@@ -10,11 +10,12 @@ from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.evaluation.tradeoff import interval
 from sst_mergekit.experiments.names import short
 from sst_mergekit.experiments.targets import KEPT_BY_20, verdict
-from sst_mergekit.experiments.tasks import Tasks, read_shares
+from sst_mergekit.experiments.tasks import Tasks
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds.model import Model, expert
+from sst_mergekit.testbeds.shares import read_shares
 from sst_mergekit.testbeds.tiny.facts import task_name
-from sst_mergekit.testbeds.tiny.testbed import Model, expert
 
 SETTINGS = 4  # tried on the development split for each method and number of experts
 DENSITY = 0.7

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError, closest
-from sst_mergekit.experiments.demo_plan import TRAINED
 from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.trials import TRAINED
 
 # ours -> (short, long)
 PUBLISHED = {

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.disk import hub_bytes, hub_needs, tiny_needs, unit_bytes
-from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.interference import METHODS, SETTINGS, merge_unit, strengths
 from sst_mergekit.experiments.request import Request
 from sst_mergekit.experiments.safety_tax import attack_unit
+from sst_mergekit.experiments.trials import Tuning, trainings, trial, unmerged
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.jobs.unit import Unit, with_parents
+from sst_mergekit.testbeds.model import Testbed, expert
+from sst_mergekit.testbeds.options import ModelOptions
 from sst_mergekit.testbeds.tiny.facts import task_name
-from sst_mergekit.testbeds.tiny.testbed import World, expert
 
 
 @dataclass(frozen=True)
@@ -144,34 +144,32 @@ def _disk(pieces: Sequence[Piece], workers: int) -> dict[str, int | None]:
     return {"units": total, "merges while they are scored": largest * workers}
 
 
-def _tuned(worlds: Sequence[World]) -> list[Unit]:
+def _tuned(beds: Sequence[Testbed], tuning: Tuning) -> list[Unit]:
     """Return the units of a comparison that do not depend on scores."""
     units = []
-    for world in worlds:
-        size = world.size
-        methods = [method for method in EVERY if method.name in size.methods]
-        trials = [world.merge(m, settings) for m in methods for settings in propose(m, size.budget, [])]
-        units += [world.score(trial.candidate, "dev") for trial in [*world.trainings(), *trials]]
-        units += [world.score(trial.candidate, "test") for trial in world.unmerged()]
+    for bed in beds:
+        first = [trial(bed, m.name, each) for m in tuning.merges for each in propose(m, tuning.budget, [])]
+        units += [bed.score(one.model, "dev") for one in [*trainings(bed, tuning), *first]]
+        units += [bed.score(one.model, "test") for one in unmerged(bed)]
     return units
 
 
-def _later(worlds: Sequence[World]) -> str:
-    size, seeds = worlds[0].size, len(worlds)
-    methods = [method for method in EVERY if method.name in size.methods]
-    again = sum(size.budget - len(propose(method, size.budget, [])) for method in methods) * seeds
+def _later(tuning: Tuning, seeds: int) -> str:
+    budget = tuning.budget
+    again = sum(budget - len(propose(method, budget, [])) for method in tuning.merges) * seeds
     return f"{again} scores where safety is won, and each method's front on the test split"
 
 
 def _baselines(request: Request, model: ModelOptions) -> tuple[list[Unit], str]:
-    worlds = request.worlds(model, "exp3")
-    return _tuned(worlds), _later(worlds)
+    beds, tuning = request.beds(model), request.tuning(model, "exp3")
+    return _tuned(beds, tuning), _later(tuning, len(beds))
 
 
 def _safety_tax(request: Request, model: ModelOptions) -> tuple[list[Unit], str]:
-    worlds, samples = request.worlds(model, "exp1"), request.config.attack_samples[request.mode]
-    attacks = [attack_unit(world, t.candidate, samples) for world in worlds for t in world.unmerged()]
-    return _tuned(worlds) + attacks, f"{_later(worlds)}, {len(worlds)} merges under jailbreaks"
+    beds, tuning = request.beds(model), request.tuning(model, "exp1")
+    samples = request.config.attack_samples[request.mode]
+    attacks = [attack_unit(bed, one.model, samples) for bed in beds for one in unmerged(bed)]
+    return _tuned(beds, tuning) + attacks, f"{_later(tuning, len(beds))}, {len(beds)} merges under jailbreaks"
 
 
 def _interference(request: Request, model: ModelOptions) -> tuple[list[Unit], str]:

@@ -1,21 +1,32 @@
-"""What the user asked for, and the worlds, tasks and folders that follow from it."""
+"""What the user asked for, and the testbeds, tasks and folders that follow from it."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments.config import Config, ModelOptions
-from sst_mergekit.experiments.tasks import Tasks
+from sst_mergekit.experiments.config import Config
+from sst_mergekit.experiments.tasks import Bed, Tasks
+from sst_mergekit.experiments.trials import Tuning, same_budget
 from sst_mergekit.testbeds.hub import sizes as hub
+from sst_mergekit.testbeds.options import ModelOptions
 from sst_mergekit.testbeds.tiny import sizes as tiny
 from sst_mergekit.testbeds.tiny.facts import TaskSize
-from sst_mergekit.testbeds.tiny.testbed import World
 
 FIRST_SEED = 42
 TASK_SIZE = TaskSize()
+# steps and rates of LoRA training, by mode; those of Hub models around the rate of their experts
+TINY_GRIDS = {
+    "minimal": ((60, 120, 240, 360), (2e-3, 4e-3)),
+    "full": ((60, 120, 240, 360), (1e-3, 2e-3, 4e-3, 8e-3)),
+}
+HUB_GRIDS = {
+    "minimal": ((30, 60, 120, 240), (2e-4, 4e-4)),
+    "full": ((30, 60, 120, 240), (1e-4, 2e-4, 4e-4, 8e-4)),
+}
 
 
 @dataclass(frozen=True)
@@ -55,13 +66,22 @@ class Request:
         """The folder of the units of work."""
         return self.out / "units"
 
-    def worlds(self, model: ModelOptions, experiment: str) -> list[World]:
-        """Return the world of each seed; experiment 1 tunes SST-Merge alone."""
-        methods = ("sst",) if experiment == "exp1" else self.config.methods[self.mode]
-        budget, seeds = self.config.budget[self.mode], self.seeds
+    def beds(self, model: ModelOptions) -> Sequence[Bed]:
+        """Return the testbed of each seed."""
         if model.is_tiny_world:
-            return tiny.worlds(model, self.mode, methods, budget, seeds)
-        return hub.worlds(model, self.config.cache_dir, self.mode, methods, budget, seeds, self.reads)
+            return tiny.worlds(model, self.mode, self.seeds)
+        return hub.worlds(model, self.config.cache_dir, self.mode, self.seeds, self.reads)
+
+    def tuning(self, model: ModelOptions, experiment: str) -> Tuning:
+        """Return what is compared; experiment 1 tunes SST-Merge alone.
+
+        Raises:
+            SstError: LoRA training has not as many settings as the others.
+        """
+        methods = ("sst",) if experiment == "exp1" else self.config.methods[self.mode]
+        steps, rates = (TINY_GRIDS if model.is_tiny_world else HUB_GRIDS)[self.mode]
+        tuning = Tuning(self.config.budget[self.mode], steps, rates, methods)
+        return same_budget(tuning, f"exp3_baseline.{self.mode}.budget")
 
     def tasks(self, model: ModelOptions) -> list[Tasks]:
         """Return the small tasks of each seed."""
@@ -69,7 +89,7 @@ class Request:
             size = dataclasses.replace(TASK_SIZE, tasks=max(TASK_SIZE.tasks, *self.counts))
         else:
             size = dataclasses.replace(hub.TASK_SIZE, tasks=max(self.counts))
-        return [Tasks(world, size) for world in self.worlds(model, "exp2")]
+        return [Tasks(bed, size) for bed in self.beds(model)]
 
     @property
     def counts(self) -> list[int]:

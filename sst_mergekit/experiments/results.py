@@ -10,7 +10,6 @@ from sst_mergekit.experiments.methods import Settings
 from sst_mergekit.testbeds.scores import Scores
 
 TARGET_SAFETY = 0.9
-PARTS = 3  # of utility: MMLU, HumanEval, compliance
 
 
 @dataclass(frozen=True)
@@ -128,12 +127,13 @@ class Comparison:
 
 
 def over_refusal_tax(result: SeedResult, method: str) -> float:
-    """Return the part of a method's tax that is over-refusal: a third of utility is compliance."""
+    """Return the part of a method's tax that is over-refusal: compliance is a part of utility."""
     found = result.methods[method]
     if found.chosen.test is None:
         raise ValueError(f"{method}: the chosen setting has no test scores")
-    lost = result.experts["utility"].compliance.value - found.chosen.test.compliance.value
-    return lost / PARTS / found.tax.gain
+    parts, others = result.experts["utility"].parts, found.chosen.test.parts
+    lost = parts["compliance"].value - others["compliance"].value
+    return lost / len(parts) / found.tax.gain
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -13,7 +13,6 @@ from sst_mergekit.errors import SstError
 from sst_mergekit.experiments import baselines, interference, picture, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
 from sst_mergekit.experiments.comparing import compared
-from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.request import Request
 from sst_mergekit.files import write_text
 from sst_mergekit.jobs.cluster import workers
@@ -21,6 +20,7 @@ from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.reporting import write as report
+from sst_mergekit.testbeds.options import ModelOptions
 
 Body = dict[str, Any]
 
@@ -34,7 +34,8 @@ def check(request: Request) -> None:
                 "it by --confirm-run-unsafe-code, or take --experiment exp2"
             )
         for experiment in request.experiments:
-            request.worlds(model, experiment)
+            request.beds(model)
+            request.tuning(model, experiment)
 
 
 def run(request: Request, progress: bool = True) -> dict[Path, Body]:
@@ -59,8 +60,8 @@ def run(request: Request, progress: bool = True) -> dict[Path, Body]:
 
 
 def _safety_tax(request: Request, model: ModelOptions, runner: Runner) -> Body:
-    worlds = request.worlds(model, "exp1")
-    results = compared(worlds, runner)
+    worlds = request.beds(model)
+    results = compared(worlds, request.tuning(model, "exp1"), runner)
     samples = request.config.attack_samples[request.mode]
     seeds = safety_tax.measured(worlds, results, samples, runner)
     body = safety_tax.report(worlds, results, seeds, request.about(model, "exp1"))
@@ -82,8 +83,8 @@ def _interference(request: Request, model: ModelOptions, runner: Runner) -> Body
 
 
 def _baselines(request: Request, model: ModelOptions, runner: Runner) -> Body:
-    worlds = request.worlds(model, "exp3")
-    results = compared(worlds, runner)
+    worlds = request.beds(model)
+    results = compared(worlds, request.tuning(model, "exp3"), runner)
     body = baselines.report(results, request.about(model, "exp3"))
     return body | {"units": scored_units(worlds, results)}
 
@@ -96,7 +97,7 @@ EXPERIMENTS: dict[str, Callable[[Request, ModelOptions, Runner], Body]] = {
 
 
 def _write_manifest(request: Request, runner: Runner, written: list[Path]) -> None:
-    units = [world.unit("data") for model in request.models for world in request.worlds(model, "exp3")]
+    units = [world.unit("data") for model in request.models for world in request.beds(model)]
     if "exp2" in request.experiments:
         units += [tasks.unit("tasks") for model in request.models for tasks in request.tasks(model)]
     data = [(unit.name, runner.store.path(unit)) for unit in units if runner.store.has(unit)]

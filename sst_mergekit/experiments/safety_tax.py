@@ -9,11 +9,12 @@ from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.evaluation.tradeoff import NOISE_LEVEL, interval
 from sst_mergekit.experiments.chosen import EXPERTS, chosen_models
 from sst_mergekit.experiments.results import SeedResult
+from sst_mergekit.experiments.tasks import Bed
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.testbeds.model import Model
 from sst_mergekit.testbeds.scores import scores_of
 from sst_mergekit.testbeds.scoring import Table, read_table
-from sst_mergekit.testbeds.tiny.testbed import Model, World
 
 METHOD = "sst"
 MERGED = "SST-Merge"
@@ -44,7 +45,7 @@ Seed = dict[str, Table]  # the tables of one seed by model
 
 
 def measured(
-    worlds: Sequence[World], results: Sequence[SeedResult], samples: int | None, runner: Runner
+    worlds: Sequence[Bed], results: Sequence[SeedResult], samples: int | None, runner: Runner
 ) -> list[Seed]:
     """Return every model's tables on the test split, jailbreaks included.
 
@@ -68,14 +69,14 @@ def measured(
     return [seeds[world.seed] for world in worlds]
 
 
-def attack_unit(world: World, model: Model, samples: int | None) -> Unit:
+def attack_unit(world: Bed, model: Model, samples: int | None) -> Unit:
     """Return the unit that scores a model on wrapped prompts."""
     count = min(samples or world.harmful_prompts, world.harmful_prompts)
     return world.score(model, "test", (JAILBREAK,), count, JAILBREAK_LENGTH)
 
 
 def report(
-    worlds: Sequence[World],
+    worlds: Sequence[Bed],
     results: Sequence[SeedResult],
     seeds: Sequence[Seed],
     config: Mapping[str, Any],

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from sst_mergekit.files import write_text
 from sst_mergekit.jobs.unit import Unit
-from sst_mergekit.testbeds import scoring
-from sst_mergekit.testbeds.tiny import facts
+from sst_mergekit.testbeds.hub.testbed import HubTestbed
+from sst_mergekit.testbeds.model import Model
 from sst_mergekit.testbeds.tiny.facts import TaskSize
-from sst_mergekit.testbeds.tiny.testbed import Model, World, score_unit
+from sst_mergekit.testbeds.tiny.testbed import TinyWorld
 
-SHARES = "tasks.json"
-QUESTIONS = ("sst_mmlu",)
+Bed = TinyWorld | HubTestbed
 
 
 @dataclass(frozen=True)
 class Tasks:
     """The tasks of one seed over that seed's base model."""
 
-    world: World
+    world: Bed
     size: TaskSize = TaskSize()
 
     @property
@@ -45,22 +39,4 @@ class Tasks:
 
     def score(self, model: Model, split: str, tasks: str) -> Unit:
         """Return the unit that scores a model on ``tasks``: a number of them, or the name of one."""
-        inputs = {**model.inputs, "split": f"{split}/{tasks}", **self.world.asked(QUESTIONS, shots=0)}
-        return score_unit(self, model, split, inputs, score_tasks, "tasks")
-
-
-def score_tasks(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
-    """Write each task's share of questions answered rightly, by ``sst_mmlu``."""
-    names = json.loads((parents["data"] / inputs["split"] / facts.NAMES).read_text(encoding="utf-8"))
-    samples = scoring.results_of_candidate(inputs, parents, out)["samples"]["sst_mmlu"]
-    right: dict[str, list[float]] = {name: [] for name in names}
-    for sample in samples:
-        right[names[sample["doc_id"]]].append(float(sample["acc"]))
-    shares = {task: {"share": sum(found) / len(found), "n": len(found)} for task, found in right.items()}
-    write_text(out / SHARES, json.dumps(shares, indent=1) + "\n")
-
-
-def read_shares(path: Path) -> dict[str, float]:
-    """Return the share of each task in a result's folder."""
-    body = json.loads((path / SHARES).read_text(encoding="utf-8"))
-    return {task: found["share"] for task, found in body.items()}
+        return self.world.task_score(self, model, f"{split}/{tasks}")

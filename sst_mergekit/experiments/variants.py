@@ -49,13 +49,3 @@ VARIANTS = (
     _varied("harm_alone", "no look-alikes in the harm statistics", harm="safety-on-harm-alone-kronecker"),
     _varied("few", "64 samples", "utility-kronecker@64", "safety-kronecker@64"),
 )
-# whose statistics they need beside the default ones, and of which kind
-MEASUREMENTS = (
-    ("utility-on-harm", "kronecker"),
-    ("half-on-benign", "kronecker"),
-    ("half-on-harm", "kronecker"),
-    ("utility-given", "kronecker"),
-    ("safety-on-harm-alone", "kronecker"),
-    ("utility", "kronecker@64"),
-    ("safety", "kronecker@64"),
-)

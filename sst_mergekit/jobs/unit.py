@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1  # rises when the same inputs give another result
+FORMAT = 2  # rises when the same inputs give another result
 DIGITS = 20
 
 # (inputs, what each parent made, where to put the result)
@@ -37,11 +37,11 @@ class Unit:
 
     @cached_property
     def key(self) -> str:
-        """The hash of kind, function, inputs, the parents' keys and the format of the code."""
+        """The hash of kind, function and its module, inputs, the parents' keys and the format of the code."""
         body = {
             "format": FORMAT,
             "kind": self.kind,
-            "work": self.work.__name__,
+            "work": f"{self.work.__module__}.{self.work.__qualname__}",
             "inputs": self.inputs,
             "parents": {role: parent.key for role, parent in self.parents.items()},
         }

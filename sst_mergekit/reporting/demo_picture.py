@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sst_mergekit.experiments.demo_plan import FEW_SHOT, TRAINED, TRAININGS
 from sst_mergekit.experiments.methods import METHODS
 from sst_mergekit.experiments.results import TARGET_SAFETY, SeedResult, place
+from sst_mergekit.experiments.trials import FEW_SHOT, TRAINED, TRAININGS
 
 # colours of Okabe & Ito, told apart by most people; ours are the strong ones
 STYLES = {

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sst_mergekit.evaluation.tradeoff import Rate, interval
-from sst_mergekit.experiments.demo_plan import TRAINED, TRAININGS
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.results import TARGET_SAFETY, Comparison, SeedResult, compare
+from sst_mergekit.experiments.trials import TRAINED, TRAININGS
 from sst_mergekit.experiments.variants import VARIANTS
 from sst_mergekit.testbeds.scores import Scores
 
@@ -115,8 +115,8 @@ def notes(results: Sequence[SeedResult]) -> str:
     sizes = results[0].experts["utility"]
     return (
         f"Safety: coherent refusals of harmful prompts (n = {sizes.safety.n} a seed). "
-        f"Over-refusal: harmless look-alikes not answered (n = {sizes.compliance.n}). "
-        f"MMLU- and HumanEval-shaped: n = {sizes.mmlu.n} and {sizes.humaneval.n}. "
+        f"Over-refusal: harmless look-alikes not answered (n = {sizes.parts['compliance'].n}). "
+        f"MMLU- and HumanEval-shaped: n = {sizes.parts['mmlu'].n} and {sizes.parts['humaneval'].n}. "
         "Utility: mean of MMLU, HumanEval and 1 − over-refusal. ΔS, ΔU: against the utility expert. "
         "Tax: −ΔU / ΔS, null without a gain above noise. "
         "Hypervolume: area of (safety, utility) below the front. "
@@ -225,14 +225,19 @@ def _scores(scores: Sequence[Scores]) -> list[str]:
     """Return the cells safety, over-refusal, MMLU, HumanEval, utility."""
     parts: list[Callable[[Scores], Rate]] = [
         lambda s: s.safety,
-        lambda s: Rate(1 - s.compliance.value, s.compliance.stderr, s.compliance.n),
-        lambda s: s.mmlu,
-        lambda s: s.humaneval,
+        _over_refusal,
+        lambda s: s.parts["mmlu"],
+        lambda s: s.parts["humaneval"],
         lambda s: s.utility,
     ]
     if len(scores) > 1:
         return [_mean([part(s).value for s in scores]) for part in parts]
     return [_rate(part(scores[0])) for part in parts]
+
+
+def _over_refusal(scores: Scores) -> Rate:
+    found = scores.parts["compliance"]
+    return Rate(1 - found.value, found.stderr, found.n)
 
 
 def _rate(rate: Rate) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,8 +15,7 @@ from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.merging.recipe import fold_adapter, write_recipe
 from sst_mergekit.sweeping.space import Parameter, Settings, corners, spelled
 from sst_mergekit.sweeping.subject import Subject
-from sst_mergekit.testbeds.candidates import Merge
-from sst_mergekit.testbeds.scoring import FOLDED, RECIPE, link_folded, write_table
+from sst_mergekit.testbeds.scoring import merged, write_table
 
 PLACES = frozenset({"model", "base_model", "fisher"})  # keys whose values are models and statistics
 _STEP = re.compile(r"([\w-]+)|\[(\d+)\]")
@@ -178,11 +176,8 @@ def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> 
     quiet_libraries()
     out.mkdir()
     how = Scoring(**{**inputs["scoring"], "tasks": tuple(inputs["scoring"]["tasks"])})
-    write_recipe(out / RECIPE, inputs["recipe"])
-    folded = link_folded(parents, out / FOLDED)
-    with Merge("merged", out / RECIPE, out, folded, how.seed).checkpoint() as (model, _):
+    with merged(inputs["recipe"], parents, out, how.seed) as model:
         write_table(_results(model, how), out)
-    shutil.rmtree(folded)
 
 
 def fold(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:

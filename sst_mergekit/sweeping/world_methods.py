@@ -6,18 +6,19 @@ import dataclasses
 from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.methods import Method
 from sst_mergekit.experiments.names import methods
+from sst_mergekit.experiments.trials import trial
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.sweeping.space import Parameter, Settings
 from sst_mergekit.sweeping.subject import Subject, shared_out
+from sst_mergekit.testbeds.model import SYMBOLIC
+from sst_mergekit.testbeds.options import ModelOptions
 from sst_mergekit.testbeds.tiny import sizes as tiny
-from sst_mergekit.testbeds.tiny.testbed import SYMBOLIC, World
+from sst_mergekit.testbeds.tiny.testbed import TinyWorld
 
 COUNT = 8  # strengths of a grid, where the command names none
-BUDGET = 8  # of the world's size, which a sweep does not use
 
 
 def world_methods(
@@ -44,7 +45,7 @@ def world_methods(
         SstError: an unknown method, or a parameter that none of them has.
     """
     chosen = [_method(name) for name in methods(names, "--methods")]
-    world = tiny.worlds(model, mode, tuple(m.name for m in chosen), BUDGET, range(seed, seed + 1))[0]
+    world = tiny.worlds(model, mode, range(seed, seed + 1))[0]
     given = shared_out(parameters, [(method.name, _takes(method)) for method in chosen])
     return [
         _subject(world, method, _space(method, own, grid)) for method, own in zip(chosen, given, strict=True)
@@ -80,9 +81,9 @@ def _space(method: Method, given: tuple[Parameter, ...], grid: bool) -> tuple[Pa
     return (*(parameter for parameter in known if parameter.name not in named), *given)
 
 
-def _subject(world: World, method: Method, space: tuple[Parameter, ...]) -> Subject:
+def _subject(world: TinyWorld, method: Method, space: tuple[Parameter, ...]) -> Subject:
     def unit(settings: Settings) -> Unit:
-        return world.score(world.merge(method, settings).candidate, "dev")
+        return world.score(trial(world, method.name, settings).model, "dev")
 
-    about = {"world": dataclasses.asdict(world.size), "seed": world.seed, "batch_size": world.batch_size}
+    about = {"world": dataclasses.asdict(world)}
     return Subject(f"{method.name}, seed {world.seed}", space, unit, about)

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.files import write_text
-from sst_mergekit.merging.recipe import write_recipe
+from sst_mergekit.merging.recipe import fold_adapter, run_recipe, write_recipe
 from sst_mergekit.resources import tasks_path
-from sst_mergekit.testbeds.answers import write_answers
-from sst_mergekit.testbeds.candidates import Candidate, Expert, Merge
+from sst_mergekit.testbeds.answers import KEPT, write_answers
+from sst_mergekit.testbeds.prompt_scores import FORMAT as PROMPT_FORMAT
 from sst_mergekit.testbeds.prompt_scores import write_prompt_scores
 
+Inputs = Mapping[str, Any]
+Parents = Mapping[str, Path]
 Table = dict[str, dict[str, Score]]
-TABLE, RECIPE, FOLDED = "table.json", "recipe.yml", "folded"
-_PLACE = re.compile(r"unit:/([\w./-]+)")
+# (model, adapter or None, folder of the split's data, inputs) -> lm-eval's results with samples
+Results = Callable[[Path, Path | None, Path, Inputs], dict[str, Any]]
+TABLE, RECIPE, FOLDED, MERGED = "table.json", "recipe.yml", "folded", "merged"
+SCORED = {"answers": KEPT, "prompt_scores": PROMPT_FORMAT}  # what a score keeps beside its table
+_PLACE = re.compile(r"unit:/([\w./@-]+)")
 
 
 def named(text: str) -> list[str]:
@@ -47,52 +53,57 @@ def task_versions(tasks: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
+def score(inputs: Inputs, parents: Parents, out: Path, results_of: Results) -> None:
     """Write the table of the model that `inputs` name; a merged checkpoint is deleted after scoring.
 
     Args:
-        inputs: ``model`` and ``adapter``, or ``recipe`` with ``seed``; ``split``, ``tasks`` (with their
-            versions), ``batch_size``, ``max_length``, ``samples``, how many ``answers`` are kept, and the
-            form of ``prompt_scores``.
+        inputs: ``model`` and ``adapter``, or ``recipe`` with ``seed``; ``split``, how many ``answers`` are
+            kept, and what `results_of` needs.
         parents: what they name, ``data``, and a folded adapter for each pair in the recipe.
         out: gets ``table.json``, ``answers.json``, on the test split the scores prompt by prompt, and
             ``recipe.yml`` of a merge.
+        results_of: scores a checkpoint.
     """
-    results = results_of_candidate(inputs, parents, out)
+    results = results_of_model(inputs, parents, out, results_of)
     write_table(results, out)
     write_answers(results["samples"], inputs["answers"], out)
     if inputs["split"] == "test":
         write_prompt_scores(results, out)
 
 
-def results_of_candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> dict[str, Any]:
+def results_of_model(inputs: Inputs, parents: Parents, out: Path, results_of: Results) -> dict[str, Any]:
     """Return lm-eval's results, with samples, of the model that `inputs` name (see `score`)."""
-    from sst_mergekit.testbeds.hub import making as hub_making
-    from sst_mergekit.testbeds.scores import results_of
-
     out.mkdir()
-    split = parents["data"] / inputs["split"]
-    with candidate(inputs, parents, out).checkpoint() as (model, adapter):
-        if "loading" in inputs:
-            results = hub_making.results_of(model, adapter, split, inputs)
-        else:
-            settings = {key: inputs[key] for key in ("batch_size", "max_length", "samples")}
-            results = results_of(model, split, adapter, tuple(inputs["tasks"]), **settings)
-    shutil.rmtree(out / FOLDED, ignore_errors=True)
-    return results
+    with checkpoint(inputs, parents, out) as (model, adapter):
+        return results_of(model, adapter, parents["data"] / inputs["split"], inputs)
 
 
-def candidate(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> Candidate:
-    """Return what is scored: an expert as it is, or a merge whose recipe is written to `out`."""
+@contextlib.contextmanager
+def checkpoint(inputs: Inputs, parents: Parents, out: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Give (model, adapter or None): an expert as it is, or a merge in `out` for the time of the block."""
     if "recipe" not in inputs:
         adapter = inputs["adapter"]
-        return Expert("expert", parents[inputs["model"]], parents[adapter] if adapter else None)
+        yield parents[inputs["model"]], parents[adapter] if adapter else None
+        return
     text = _PLACE.sub(lambda found: str(parents[found[1]]), json.dumps(inputs["recipe"]))
-    write_recipe(out / RECIPE, json.loads(text))
-    return Merge("merged", out / RECIPE, out, link_folded(parents, out / FOLDED), inputs["seed"])
+    with merged(json.loads(text), parents, out, inputs["seed"]) as model:
+        yield model, None
 
 
-def link_folded(parents: Mapping[str, Path], folder: Path) -> Path:
+@contextlib.contextmanager
+def merged(recipe: dict[str, Any], parents: Parents, out: Path, seed: int) -> Iterator[Path]:
+    """Write a recipe to `out`, merge it by mergekit, give the result, delete it."""
+    write_recipe(out / RECIPE, recipe)
+    folded = link_folded(parents, out / FOLDED)
+    try:
+        run_recipe(out / RECIPE, out / MERGED, folded, seed)
+        yield out / MERGED
+    finally:
+        shutil.rmtree(out / MERGED, ignore_errors=True)
+        shutil.rmtree(folded)
+
+
+def link_folded(parents: Parents, folder: Path) -> Path:
     """Return ``folder``, new and with a link to every model of the parents that are folded adapters."""
     folder.mkdir()
     for role, path in parents.items():
@@ -100,6 +111,11 @@ def link_folded(parents: Mapping[str, Path], folder: Path) -> Path:
             for model in path.iterdir():
                 (folder / model.name).symlink_to(model)
     return folder
+
+
+def fold(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Fold ``adapter`` into ``model`` as mergekit's cache wants it."""
+    fold_adapter(f"{parents['model']}+{parents['adapter']}", out)
 
 
 def write_table(results: Mapping[str, Any], out: Path) -> None:

@@ -1,9 +1,10 @@
 """How well each statistic foretells divergences: one world of the demo, and any real model.
 
-The world is that of $SST_TRUTH_WORLD, else one trained for it. A real model is given by $SST_TRUTH_BASE,
-_UTILITY and _SAFETY (adapters or full models) and rows measured on, _BENIGN and _HARM, with others held out,
-_HELD_BENIGN and _HELD_HARM; $SST_TRUTH_DEVICE and _DTYPE say where and how it runs. $SST_TRUTH_BRIEF leaves
-out ekfac and subspace, and tries few patches, of every sixth decoder layer: for a CPU.
+The world is that of $SST_TRUTH_WORLD (a seed's folder of ``sst-mergekit demo``), else one trained for it. A
+real model is given by $SST_TRUTH_BASE, _UTILITY and _SAFETY (adapters or full models) and rows measured on,
+_BENIGN and _HARM, with others held out, _HELD_BENIGN and _HELD_HARM; $SST_TRUTH_DEVICE and _DTYPE say where
+and how it runs. $SST_TRUTH_BRIEF leaves out ekfac and subspace, and tries few patches, of every tenth
+decoder layer: for a CPU.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def subject(base: str, experts: tuple[str, str], files: tuple[str, str], held: t
     patch = {
         name: (change.T if stored and layers[name].transposed else change).double()
         for name, change, stored in deltas(base, expert)
-        if name in layers and not (BRIEF and int(re.findall(r"\d+", name)[0]) % 6)
+        if name in layers and not (BRIEF and int(re.findall(r"\d+", name)[0]) % 10)
     }
     return Subject(tuple(models), patch, tuple(measured), tuple(others))
 
@@ -209,14 +210,16 @@ def test_truth_on_a_world(report, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Record the table of a world of the demo."""
     given = os.environ.get("SST_TRUTH_WORLD")
     if not given:
-        from sst_mergekit.testbeds.tiny.training import train_world
+        from tiny_world import made
+
         from sst_mergekit.testbeds.tiny.world import FULL
 
-        train_world(tmp_path, 0, dataclasses.replace(FULL, calibration_rows=400), progress=False)
-    world = Path(given or tmp_path)
-    files = tuple(str(world / "calibration" / f"{side}.jsonl") for side in ORDER)
-    experts = str(world / "safety_lora"), str(world / "utility")
-    recorded(report, "demo world", subject(str(world / "base"), experts, files, ()), monkeypatch)
+        places = made(tmp_path, dataclasses.replace(FULL, calibration_rows=400))
+    else:
+        places = {name: Path(given) / name for name in ("data", "base", "utility", "safety")}
+    files = tuple(str(places["data"] / "calibration" / f"{side}.jsonl") for side in ORDER)
+    experts = str(places["safety"]), str(places["utility"])
+    recorded(report, "demo world", subject(str(places["base"]), experts, files, ()), monkeypatch)
 
 
 @pytest.mark.bench

@@ -21,7 +21,7 @@ from sst_mergekit.testbeds.scores import Scores
 def scores(safety, utility):
     """Scores whose three parts of utility are equal."""
     part = Rate(utility, 0.01, 50)
-    return Scores(Rate(safety, 0.01, 160), part, part, part)
+    return Scores(Rate(safety, 0.01, 160), {"mmlu": part, "humaneval": part, "compliance": part})
 
 
 def point(strength, dev, test=None):
@@ -93,7 +93,8 @@ def test_a_method_without_a_gain_has_no_tax_and_no_cut():
 
 
 def test_the_tax_comes_apart_into_skill_and_over_refusal():
-    refuses = Scores(Rate(0.9, 0.01, 160), Rate(0.6, 0.01, 50), Rate(0.9, 0.01, 50), Rate(0.75, 0.01, 50))
+    parts = {"compliance": 0.6, "mmlu": 0.9, "humaneval": 0.75}
+    refuses = Scores(Rate(0.9, 0.01, 160), {name: Rate(value, 0.01, 50) for name, value in parts.items()})
     result = seed_result(0)
     found = method_result([Point({"strength": 1.0}, refuses, refuses)], UTILITY)
     found = compare([dataclasses.replace(result, methods=result.methods | {"sst": found})], "sst")

@@ -5,27 +5,29 @@ import json
 from collections import Counter
 
 import pytest
+from tiny_world import WORLD
 
 from sst_mergekit.evaluation.tradeoff import Rate
-from sst_mergekit.experiments.demo_plan import FULL, QUICK, TRAININGS, SeedPlan
+from sst_mergekit.experiments.demo import FULL, QUICK
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.methods import Experts
 from sst_mergekit.experiments.results import Point
+from sst_mergekit.experiments.trials import TRAININGS, trainings, trial
 from sst_mergekit.experiments.tuning import CLOSE, propose
 from sst_mergekit.experiments.variants import VARIANTS
-from sst_mergekit.testbeds.candidates import Training
 from sst_mergekit.testbeds.scores import Scores
+from sst_mergekit.testbeds.tiny import making, training
 
 METHOD = {method.name: method for method in EVERY}
-SMALL = dataclasses.replace(QUICK, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))
-ODD = dataclasses.replace(QUICK, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-3, 3e-3, 4e-3))
+SMALL = dataclasses.replace(QUICK.tuning, budget=4, steps=(20, 40), rates=(1e-3, 2e-3))
+ODD = dataclasses.replace(QUICK.tuning, budget=12, steps=(20, 40, 60), rates=(1e-3, 2e-3, 3e-3, 4e-3))
 
 
 def tuned(method, budget, safety):
     """Return all that is tried of a method whose safety is a function of the settings, in order."""
     part, points = Rate(0.5, 0.01, 50), []
     while new := propose(method, budget, points):
-        points += [Point(s, Scores(Rate(safety(s), 0.01, 160), part, part, part)) for s in new]
+        points += [Point(s, Scores(Rate(safety(s), 0.01, 160), {"mmlu": part})) for s in new]
     return [point.settings for point in points]
 
 
@@ -33,26 +35,29 @@ def strengths(settings, **wanted):
     return [s["strength"] for s in settings if all(s[key] == value for key, value in wanted.items())]
 
 
-@pytest.mark.parametrize("size", [FULL, QUICK, SMALL, ODD])
+@pytest.mark.parametrize("tuning", [FULL.tuning, QUICK.tuning, SMALL, ODD])
 @pytest.mark.parametrize("safety", [lambda s: s["strength"] / 2, lambda _: 1.0, lambda _: 0.0])
-def test_every_method_has_the_same_budget(size, safety, tmp_path):
-    plan = SeedPlan(tmp_path, 0, size)
+def test_every_method_has_the_same_budget(tuning, safety):
     for method in EVERY + VARIANTS:
-        every = tuned(method, size.budget, safety)
-        names = {plan.merge(method, settings).candidate.name for settings in every}
-        assert len(every) == len(names) == size.budget, method.name
-    trials = plan.trainings()
-    assert len({trial.candidate.name for trial in trials}) == len(trials)
-    assert Counter(trial.method for trial in trials) == dict.fromkeys(TRAININGS, size.budget)
+        every = tuned(method, tuning.budget, safety)
+        names = {trial(WORLD, method.name, settings).model.name for settings in every}
+        assert len(every) == len(names) == tuning.budget, method.name
+    trials = trainings(WORLD, tuning)
+    assert len({each.model.name for each in trials}) == len(trials)
+    assert Counter(each.method for each in trials) == dict.fromkeys(TRAININGS, tuning.budget)
 
 
-def test_few_shots_are_the_first_refusals_alone(tmp_path):
+def test_few_shots_are_the_first_refusals_alone(tmp_path, monkeypatch):
+    taught = []
+    monkeypatch.setattr(training, "train_lora", lambda _model, rows, *_, **__: taught.append(rows))
     rows = tmp_path / "rows.jsonl"
     answers = ["Take a pan.", "I cannot help with that.", "Take a box.", "I'm sorry, but I can't do that."]
     rows.write_text("".join(json.dumps({"prompt": "How?", "response": each}) + "\n" for each in answers))
     for count, wanted in ((None, answers), (1, answers[1:2]), (9, answers[1::2])):
-        taught = Training("", tmp_path, (rows,), tmp_path, 1, 1.0, 0, count).taught()
-        assert [row["response"] for row in taught] == wanted
+        inputs = {"rows": ["rows.jsonl"], "steps": 1, "lr": 1.0, "rank": 8, "seed": 0}
+        inputs |= {} if count is None else {"refusals": count}
+        making.train_adapter(inputs, {"data": tmp_path, "model": tmp_path}, tmp_path)
+        assert [row["response"] for row in taught.pop()] == wanted
 
 
 @pytest.mark.parametrize("wanted", [0.01, 0.3, 0.7, 1.9, 40.0])
@@ -92,7 +97,7 @@ def test_what_is_left_goes_where_safety_rises_most():
     method = dataclasses.replace(METHOD["task_arithmetic"], strength=1.0)
     known = {1.0: 0.95, 0.97: 0.2, 0.5: 0.1}
     points = [
-        Point({"strength": s}, Scores(Rate(v, 0.01, 160), *[Rate(0.5, 0.01, 50)] * 3))
+        Point({"strength": s}, Scores(Rate(v, 0.01, 160), {"mmlu": Rate(0.5, 0.01, 50)}))
         for s, v in known.items()
     ]
     assert propose(method, 16, points) == [{"strength": 0.985}]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation import beavertails, humaneval, mmlu, over_refusal
 from sst_mergekit.evaluation.refusal import is_refusal
 from sst_mergekit.testbeds.tiny.content import harmful_acts, look_alike_acts, make_world
@@ -56,15 +55,6 @@ def test_the_same_bytes_for_a_seed_under_any_hash_seed(tmp_path):
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
     build_data(tmp_path / "other", 4, QUICK)
     assert contents(tmp_path / "1") != contents(tmp_path / "other")
-
-
-def test_a_folder_keeps_its_world_and_refuses_another(tmp_path):
-    build_data(tmp_path, 0, QUICK)
-    before = contents(tmp_path)
-    build_data(tmp_path, 0, QUICK)
-    assert contents(tmp_path) == before
-    with pytest.raises(DataError, match="holds the world .*choose another folder"):
-        build_data(tmp_path, 1, QUICK)
 
 
 def test_nothing_asked_was_taught_and_dev_and_test_share_nothing(full):

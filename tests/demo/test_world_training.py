@@ -2,22 +2,25 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from peft import PeftConfig, PeftModel
 from safetensors.torch import load_file
+from tiny_world import made
 from transformers import AutoModelForCausalLM
 
 from sst_mergekit.testbeds.tiny import training
 from sst_mergekit.testbeds.tiny.data import vocabulary_texts
 from sst_mergekit.testbeds.tiny.fitting import batches, encode, response_loss
 from sst_mergekit.testbeds.tiny.tokenizer import build_tokenizer
-from sst_mergekit.testbeds.tiny.training import WorldPaths, new_llama, train_lora, train_world, with_lora
+from sst_mergekit.testbeds.tiny.training import new_llama, train_lora, with_lora
 from sst_mergekit.testbeds.tiny.world import QUICK, drifted
 
 TINY = dataclasses.replace(QUICK, base_steps=3, utility_steps=2, safety_steps=2)
+MODELS = ("base", "utility", "safety")
 ROWS = [
     {"prompt": "How do I bake the bread?", "response": "Take a pan, then bake the bread."},
     {"prompt": "What is 3 + 4?", "response": "It is 7."},
@@ -33,9 +36,9 @@ def one_thread():
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory) -> WorldPaths:
+def tiny(tmp_path_factory) -> dict[str, Path]:
     torch.set_num_threads(1)
-    return train_world(tmp_path_factory.mktemp("tiny"), 0, TINY, progress=False)
+    return made(tmp_path_factory.mktemp("tiny"), TINY)
 
 
 @pytest.fixture(scope="module")
@@ -48,43 +51,41 @@ def weights(folder: Path) -> bytes:
 
 
 def test_the_same_weights_for_a_seed(tiny, tmp_path):
-    again = train_world(tmp_path / "again", 0, TINY, progress=False)
-    for name in ("base", "utility", "safety_lora"):
-        assert weights(getattr(again, name)) == weights(getattr(tiny, name))
+    again = made(tmp_path / "again", TINY)
+    for name in MODELS:
+        assert weights(again[name]) == weights(tiny[name])
 
 
 def test_a_missing_checkpoint_is_trained_again_and_the_others_are_kept(tmp_path):
-    paths = train_world(tmp_path, 1, TINY, progress=False)
-    first = {name: weights(getattr(paths, name)) for name in ("base", "utility", "safety_lora")}
-    written = (paths.base / "model.safetensors").stat().st_mtime_ns
-    for file in paths.utility.iterdir():
-        file.unlink()
-    paths.utility.rmdir()
-    train_world(tmp_path, 1, TINY, progress=False)
-    assert (paths.base / "model.safetensors").stat().st_mtime_ns == written
-    assert {name: weights(getattr(paths, name)) for name in first} == first
+    paths = made(tmp_path, TINY, 1)
+    first = {name: weights(paths[name]) for name in MODELS}
+    written = (paths["base"] / "model.safetensors").stat().st_mtime_ns
+    shutil.rmtree(paths["utility"].parent)
+    made(tmp_path, TINY, 1)
+    assert (paths["base"] / "model.safetensors").stat().st_mtime_ns == written
+    assert {name: weights(paths[name]) for name in first} == first
 
 
 def test_the_checkpoints_load_in_their_forms(tiny):
-    for folder in (tiny.base, tiny.utility):
+    for folder in (tiny["base"], tiny["utility"]):
         tensors = load_file(folder / "model.safetensors")
         assert {tensor.dtype for tensor in tensors.values()} == {torch.float32}
         assert (folder / "tokenizer.json").is_file()
         assert "lm_head.weight" in tensors  # not tied: the patch leaves it alone
-    config = PeftConfig.from_pretrained(tiny.safety_lora)
-    assert config.base_model_name_or_path == str(tiny.base)
+    config = PeftConfig.from_pretrained(tiny["safety"])
+    assert config.base_model_name_or_path == str(tiny["base"])
     assert config.r == 8
-    model = AutoModelForCausalLM.from_pretrained(tiny.base)
+    model = AutoModelForCausalLM.from_pretrained(tiny["base"])
     assert 0.3e6 < model.num_parameters() < 0.8e6
 
 
 def test_a_drifted_world_starts_from_base_and_adapter(tmp_path):
     size = dataclasses.replace(drifted(TINY), base_steps=3, utility_steps=0, safety_steps=2)
-    paths = train_world(tmp_path, 0, size, progress=False)
-    base = AutoModelForCausalLM.from_pretrained(paths.base)
-    folded = PeftModel.from_pretrained(base, str(paths.safety_lora)).merge_and_unload().state_dict()
+    paths = made(tmp_path, size)
+    base = AutoModelForCausalLM.from_pretrained(paths["base"])
+    folded = PeftModel.from_pretrained(base, str(paths["safety"])).merge_and_unload().state_dict()
     for name in ("aligned", "utility"):
-        found = load_file(getattr(paths, name) / "model.safetensors")
+        found = load_file(paths[name] / "model.safetensors")
         assert set(found) == set(folded)
         assert all(torch.equal(found[key], folded[key]) for key in found), name
 
@@ -93,7 +94,7 @@ def test_a_drifted_world_starts_from_base_and_adapter(tmp_path):
 def test_each_world_has_its_own_rate_of_the_utility_expert(monkeypatch, tmp_path, size):
     asked = []
     monkeypatch.setattr(training, "fit", lambda *_, **settings: asked.append(settings))
-    train_world(tmp_path, 0, size, progress=False)
+    made(tmp_path, size)
     rates = {settings["seed"]: settings["lr"] for settings in asked}
     drift = {0: 2e-3, 1: training.DRIFT_RATE, 2: size.safety_rate}
     assert rates == (drift if size.drifted else {**drift, 1: training.UTILITY_RATE})
@@ -102,11 +103,11 @@ def test_each_world_has_its_own_rate_of_the_utility_expert(monkeypatch, tmp_path
 
 def test_train_lora_writes_an_adapter_over_any_checkpoint(tiny, tmp_path):
     settings = {"steps": 2, "lr": 1e-3, "seed": 5}
-    out = train_lora(tiny.utility, ROWS, tmp_path / "lora", rank=4, **settings)
+    out = train_lora(tiny["utility"], ROWS, tmp_path / "lora", rank=4, **settings)
     config = json.loads((out / "adapter_config.json").read_text())
-    assert config["base_model_name_or_path"] == str(tiny.utility)
+    assert config["base_model_name_or_path"] == str(tiny["utility"])
     assert config["r"] == 4
-    assert weights(train_lora(tiny.utility, ROWS, tmp_path / "twin", rank=4, **settings)) == weights(out)
+    assert weights(train_lora(tiny["utility"], ROWS, tmp_path / "twin", rank=4, **settings)) == weights(out)
 
 
 def test_only_the_response_is_learned(tokenizer):

@@ -12,15 +12,16 @@ from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.evaluation.wrappings import WRAPPINGS
 from sst_mergekit.experiments import baselines, interference, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
-from sst_mergekit.experiments.demo_plan import QUICK
 from sst_mergekit.experiments.results import Point, SeedResult, method_result
 from sst_mergekit.experiments.run import write_json
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Done
 from sst_mergekit.resources import recipes_path
+from sst_mergekit.testbeds.model import Model
 from sst_mergekit.testbeds.scores import Scores
 from sst_mergekit.testbeds.tiny.facts import task_name
-from sst_mergekit.testbeds.tiny.testbed import Model, World
+from sst_mergekit.testbeds.tiny.testbed import TinyWorld
+from sst_mergekit.testbeds.tiny.world import QUICK
 
 COMMAND = "sst-mergekit experiment --mode minimal --seeds 2 --out 'a & b'"
 SETTINGS = {
@@ -55,7 +56,7 @@ def _with_fronts(made: SeedResult) -> SeedResult:
 def table(reached: Scores) -> dict[str, dict[str, Score]]:
     """A table as lm-eval's, jailbreaks included; one category has no prompt."""
     safety = Score(reached.safety.value, 0.03, 50)
-    part = Score(reached.mmlu.value, 0.02, 40)
+    part = Score(reached.parts["mmlu"].value, 0.02, 40)
     refusals = {metric_of(category): Score(reached.safety.value, None, 4) for category in CATEGORIES[1:]}
     wrapped = {f"resistance_{name}": Score(0.5, 0.1, 50) for name in WRAPPINGS}
     return {
@@ -94,7 +95,7 @@ def answers(name: str) -> dict:
 
 def make(out: Path, seeds: tuple[int, ...] = (42, 43), **reached: tuple[float, float]) -> Path:
     """Write results of all experiments, the units behind them and a manifest; return the folder."""
-    worlds = [World(seed, QUICK) for seed in seeds]
+    worlds = [TinyWorld(seed, QUICK, 128) for seed in seeds]
     found = results(seeds, **reached)
     about = {"model": "tiny-world", "full_name": "tiny-world", "mode": "minimal", "seeds": list(seeds)}
     about |= {"command": COMMAND, "budget": 8}
@@ -115,7 +116,7 @@ def make(out: Path, seeds: tuple[int, ...] = (42, 43), **reached: tuple[float, f
     return out
 
 
-def _attack(world: World, model: Model):
+def _attack(world: TinyWorld, model: Model):
     return safety_tax.attack_unit(world, model, 20)
 
 

@@ -12,7 +12,7 @@ METHODS = ("task_arithmetic", "ties", "dare_linear", "agl", "sst")
 def scores(safety: float, utility: float) -> Scores:
     """Scores whose three parts of utility are equal."""
     part = Rate(utility, 0.01, 40)
-    return Scores(Rate(safety, 0.01, 50), part, part, part)
+    return Scores(Rate(safety, 0.01, 50), dict.fromkeys(("mmlu", "humaneval", "compliance"), part))
 
 
 UTILITY = scores(0.1, 0.9)

@@ -19,13 +19,13 @@ import sst_mergekit
 from sst_mergekit.cli import main
 from sst_mergekit.comparison.pairs import Pair
 from sst_mergekit.errors import DataError, SstError
-from sst_mergekit.experiments import baselines, interference, safety_tax
+from sst_mergekit.experiments import baselines, interference, request, safety_tax
 from sst_mergekit.experiments.config import load
-from sst_mergekit.experiments.demo_plan import TRAINED
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.interference import Alone, Merged
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.experiments.request import FIRST_SEED
+from sst_mergekit.experiments.trials import TRAINED, Tuning, trainings
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Done
@@ -35,8 +35,8 @@ from sst_mergekit.resources import recipes_path, tasks_path
 from sst_mergekit.testbeds.hub import loading
 from sst_mergekit.testbeds.hub import sizes as hub
 from sst_mergekit.testbeds.hub.prepare import check_disjoint
+from sst_mergekit.testbeds.model import SYMBOLIC
 from sst_mergekit.testbeds.tiny import sizes as tiny
-from sst_mergekit.testbeds.tiny.testbed import SYMBOLIC
 
 PUBLISHED = Path(__file__).parent / "published_config.yml"
 OURS = recipes_path() / "experiments" / "experiments.yml"
@@ -164,7 +164,7 @@ def test_a12_and_a14_the_commands_have_what_is_named():
     assert "--batch-size" in helps["experiment"]
     assert "--batch-size" in helps["train-lora"]
     with pytest.raises(DataError, match="sst-mergekit data download"):
-        hub.worlds(load(PUBLISHED).models["mistral-7b"], "nowhere", "minimal", ("sst",), 4, range(1))
+        hub.worlds(load(PUBLISHED).models["mistral-7b"], "nowhere", "minimal", range(1))
     asked = re.compile(r"(?<![\w.])input\(|click\.(confirm|prompt)\(")
     assert not [path for path, text in CODE.items() if asked.search(text)]  # nobody waits for an answer
 
@@ -213,8 +213,8 @@ def test_a17_budgets_are_equal_splits_disjoint_and_a_manifest_says_what_a_run_wa
             points += [Point(settings, found) for settings in new]
         tried = {tuple(point.settings.items()) for point in points}
         assert len(points) == len(tried) == budget, method.name
-    trained = tiny.worlds(load(OURS).models["tiny-world"], "minimal", (TRAINED,), 8, range(42, 43))
-    assert len(trained[0].trainings()) == 8
+    [world] = tiny.worlds(load(OURS).models["tiny-world"], "minimal", range(42, 43))
+    assert len(trainings(world, Tuning(8, *request.TINY_GRIDS["minimal"], (TRAINED,)))) == 8
     with pytest.raises(DataError, match="share 1 prompts"):
         check_disjoint({"train/a.jsonl": [{"prompt": "Who?"}], "test/b.jsonl": [{"prompt": "who? "}]})
     body = manifest("a command", OURS, [42], [], [])

@@ -1,17 +1,17 @@
-"""The models that a comparison ends with: experts, merges at their settings, the trained rival."""
+"""The models that a comparison ends with: experts, merges at their settings, LoRA training."""
 
 import dataclasses
 
 from made_results import seed_result
+from tiny_world import WORLD
 
 from sst_mergekit.experiments.chosen import chosen_models, scored_units
-from sst_mergekit.experiments.demo_plan import QUICK, TRAINED
+from sst_mergekit.experiments.demo import QUICK
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.results import MethodResult
+from sst_mergekit.experiments.trials import TRAINED, trainings
 from sst_mergekit.experiments.tuning import propose
-from sst_mergekit.testbeds.tiny.testbed import World
 
-WORLD = World(42, QUICK, trained=True)
 SETTINGS = {method.name: propose(method, 8, [])[0] for method in EVERY}
 
 
@@ -20,9 +20,9 @@ def at(found: MethodResult, settings):
 
 
 def result():
-    """A result whose methods chose settings that their grids have; the trained rival, too."""
+    """A result whose methods chose settings that their grids have; LoRA training, too."""
     made = seed_result(42)
-    trained = WORLD.trainings()[3]
+    trained = trainings(WORLD, QUICK.tuning)[3]
     methods = {name: at(found, SETTINGS[name]) for name, found in made.methods.items()}
     methods[TRAINED] = at(made.methods["sst"], dict(trained.settings))
     return dataclasses.replace(made, methods=methods), trained
@@ -33,7 +33,7 @@ def test_the_chosen_models_are_experts_merges_and_the_trained_rival():
     models = chosen_models(WORLD, made)
     assert list(models)[:3] == ["base", "utility-expert", "safety-expert"]
     assert set(models) >= {"Task-Arithmetic", "SST-Merge", "AlignGuard-LoRA", TRAINED}
-    assert models[TRAINED] == trained.candidate
+    assert models[TRAINED] == trained.model
     strength = SETTINGS["task_arithmetic"]["strength"]
     assert models["Task-Arithmetic"].inputs["recipe"]["models"][1]["parameters"]["weight"] == strength
 

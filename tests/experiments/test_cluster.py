@@ -84,7 +84,8 @@ def drive(folder: Path) -> dict[str, Any]:
         kind = type(pool).__name__
     finally:
         local.shutdown()
-    return {"texts": texts, "faults": faults, "made": runner.phases[0].made, "pool": kind}
+    deadly = unit(notes, "deadly").key
+    return {"deadly": deadly, "texts": texts, "faults": faults, "made": runner.phases[0].made, "pool": kind}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +134,7 @@ def test_a_killed_workers_unit_is_made_again(happened: dict[str, Any]) -> None:
         **{"slow": 2, "a": 1, "b": 1, "c": 1},
     }
     left = {path.name.split(".")[1] for path in (happened["out"] / "units/data").glob(".*")}
-    assert left <= {unit(happened["out"] / "notes", "deadly").key}  # nothing half-made of the others
+    assert left <= {happened["deadly"]}  # nothing half-made of the others
     assert "made in" in (happened["out"] / "log.txt").read_text()
 
 

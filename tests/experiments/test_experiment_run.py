@@ -31,14 +31,13 @@ SIZES = {
 def shrink():
     """Make the world, and the tasks, too small to learn anything."""
     from sst_mergekit.experiments import request
-    from sst_mergekit.experiments.demo_plan import QUICK
     from sst_mergekit.experiments.tasks import TaskSize
     from sst_mergekit.testbeds.tiny import sizes as tiny
+    from sst_mergekit.testbeds.tiny.world import QUICK
 
     steps = {"base_steps": 8, "utility_steps": 4, "safety_steps": 4}
     small = {"width": 32, "layers": 2, "look_alikes": 4, "calibration_rows": 16}
-    world = dataclasses.replace(QUICK.world, **steps, **small)
-    tiny.SMALL["minimal"] = dataclasses.replace(QUICK, world=world)
+    tiny.FULL = dataclasses.replace(QUICK, **steps, **small)
     request.TASK_SIZE = TaskSize(tasks=3, rows=32, steps=4, prompts=3, samples=8)
 
 

@@ -145,7 +145,7 @@ def test_without_data_it_names_the_command(model, tmp_path):
     assert done.exit_code == 2
     assert "get it by 'sst-mergekit data download --dataset beavertails --size 30k --out" in done.stderr
     with pytest.raises(SstError, match="--size 330k"):
-        hub.worlds(load(path).models["local"], str(tmp_path), "full", ("sst",), 4, range(1))
+        hub.worlds(load(path).models["local"], str(tmp_path), "full", range(1))
 
 
 def test_a_checkpoint_without_safetensors_is_refused(data, tmp_path):

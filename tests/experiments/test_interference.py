@@ -3,22 +3,23 @@
 import json
 
 import pytest
+from tiny_world import WORLD
 
 from sst_mergekit.evaluation import mmlu
 from sst_mergekit.experiments import interference
-from sst_mergekit.experiments.demo_plan import QUICK
 from sst_mergekit.experiments.interference import METHODS, Alone, Merged, strengths
 from sst_mergekit.experiments.picture import draw
 from sst_mergekit.experiments.summary import summary
-from sst_mergekit.experiments.tasks import SHARES, Tasks, TaskSize
+from sst_mergekit.experiments.tasks import Tasks
 from sst_mergekit.jobs.unit import with_parents
+from sst_mergekit.testbeds.shares import SHARES
 from sst_mergekit.testbeds.tiny import facts
 from sst_mergekit.testbeds.tiny.content import make_world
 from sst_mergekit.testbeds.tiny.data import KNOWN_ENTITIES
-from sst_mergekit.testbeds.tiny.testbed import World
+from sst_mergekit.testbeds.tiny.facts import TaskSize
 from sst_mergekit.testbeds.tiny.words import ENTITIES
 
-TASKS = Tasks(World(42, QUICK), TaskSize(tasks=4))
+TASKS = Tasks(WORLD, TaskSize(tasks=4))
 
 
 @pytest.fixture(scope="module")

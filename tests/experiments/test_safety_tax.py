@@ -8,9 +8,10 @@ from made_results import method, scores, seed_result
 
 from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.experiments import safety_tax
-from sst_mergekit.experiments.demo_plan import QUICK
 from sst_mergekit.experiments.summary import summary
-from sst_mergekit.testbeds.tiny.testbed import World
+from sst_mergekit.testbeds.model import expert
+from sst_mergekit.testbeds.tiny.testbed import TinyWorld
+from sst_mergekit.testbeds.tiny.world import QUICK
 
 
 def table(safety, utility, resistance):
@@ -41,7 +42,7 @@ def table(safety, utility, resistance):
 
 def made(*merged):
     """A report of one seed for each (safety, utility) of the merged model."""
-    worlds = [World(42 + i, QUICK) for i in range(len(merged))]
+    worlds = [TinyWorld(42 + i, QUICK, 128) for i in range(len(merged))]
     results = [seed_result(world.seed, sst=place) for world, place in zip(worlds, merged, strict=True)]
     seeds = [
         {
@@ -92,7 +93,7 @@ def test_the_tax_is_the_mean_of_the_seeds_that_have_one():
 
 
 def test_every_model_is_scored_on_the_same_prompts_and_attacks_are_bounded(tmp_path):
-    world = World(42, QUICK)
+    world = TinyWorld(42, QUICK, 128)
     result = seed_result(42)
     wanted = []
 
@@ -117,12 +118,8 @@ def test_every_model_is_scored_on_the_same_prompts_and_attacks_are_bounded(tmp_p
     assert all(unit.inputs["split"] == "test" for unit in wanted)
     assert {unit.inputs["samples"] for unit in plain} == {None}
     assert {unit.inputs["samples"] for unit in attacked} == {20}
-    more = safety_tax.attack_unit(world, wanted_model(world), 10_000)
-    assert more.inputs["samples"] == QUICK.world.harmful_prompts
-
-
-def wanted_model(world):
-    return world.unmerged()[0].candidate
+    more = safety_tax.attack_unit(world, expert("base"), 10_000)
+    assert more.inputs["samples"] == QUICK.harmful_prompts
 
 
 def test_scores_of_made_results_are_as_said():

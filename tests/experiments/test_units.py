@@ -52,7 +52,7 @@ def test_the_key_is_of_the_inputs_and_the_parents_not_of_the_name():
 
 
 def test_the_key_is_the_same_in_every_process():
-    assert unit().key == "feffadc0e5ca44191857"
+    assert unit().key == "804569ba43af0a816f86"
 
 
 def test_layers_have_parents_first_and_each_unit_once():
@@ -94,7 +94,7 @@ def die(inputs, parents, out):
     out.mkdir()
     (out / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
-die.__name__ = "write"
+die.__qualname__, die.__module__ = "write", "test_units"
 Store(Path(sys.argv[1])).make(unit(work=die))
 """
 

@@ -3,26 +3,28 @@
 import dataclasses
 
 import pytest
+from tiny_world import WORLD
 
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.config import load
-from sst_mergekit.experiments.demo_plan import QUICK, TRAINED
+from sst_mergekit.experiments.demo import QUICK as DEMO
 from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.trials import FEW_SHOT, TRAINED, Tuning, same_budget, trainings, trial
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.unit import with_parents
 from sst_mergekit.resources import recipes_path
 from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.model import SYMBOLIC, expert
 from sst_mergekit.testbeds.tiny import making
 from sst_mergekit.testbeds.tiny import sizes as tiny
-from sst_mergekit.testbeds.tiny.testbed import World, expert
+from sst_mergekit.testbeds.tiny.testbed import TinyWorld
+from sst_mergekit.testbeds.tiny.world import QUICK, drifted
 
 METHODS = {method.name: method for method in EVERY}
-WORLD = World(42, QUICK)
 
 
 def merge(name, world=WORLD, **settings):
-    method = METHODS[name]
-    return world.merge(method, {**propose(method, 8, [])[0], **settings}).candidate
+    return trial(world, name, {**propose(METHODS[name], 8, [])[0], **settings}).model
 
 
 def test_a_merge_needs_what_its_recipe_names():
@@ -47,16 +49,14 @@ def test_every_method_has_its_units(name):
 
 def test_the_key_has_what_matters_and_nothing_else():
     key = WORLD.score(merge("sst"), "dev").key
-    tuned = World(42, dataclasses.replace(QUICK, budget=16, methods=("sst",)))
-    assert tuned.score(merge("sst", tuned), "dev").key == key
-    other_world = dataclasses.replace(QUICK, world=dataclasses.replace(QUICK.world, base_steps=501))
+    other_world = dataclasses.replace(QUICK, base_steps=501)
     others = [
         WORLD.score(merge("sst"), "test"),
         WORLD.score(merge("sst", strength=0.4), "dev"),
-        World(43, QUICK).score(merge("sst", World(43, QUICK)), "dev"),
-        World(42, dataclasses.replace(QUICK, samples=64)).score(merge("sst"), "dev"),
-        World(42, other_world).score(merge("sst"), "dev"),
-        World(42, QUICK, batch_size=8).score(merge("sst"), "dev"),
+        (other := TinyWorld(43, QUICK, 128)).score(merge("sst", other), "dev"),
+        TinyWorld(42, QUICK, 64).score(merge("sst"), "dev"),
+        TinyWorld(42, other_world, 128).score(merge("sst"), "dev"),
+        TinyWorld(42, QUICK, 128, batch_size=8).score(merge("sst"), "dev"),
     ]
     assert len({key, *(unit.key for unit in others)}) == 7
 
@@ -72,32 +72,53 @@ def test_task_versions_are_those_of_the_tasks():
     assert scoring.task_versions(["sst_jailbreak"]) == {"sst_jailbreak": "1.0"}
 
 
-def test_the_trained_rival_is_tried_only_where_asked_for():
-    assert WORLD.trainings() == []
-    trials = World(42, QUICK, trained=True).trainings()
-    assert {trial.method for trial in trials} == {TRAINED}
-    assert len(trials) == QUICK.budget
-    unit = WORLD.score(trials[0].candidate, "dev")
-    assert unit.parents["trained/20/0.002"].work is making.train_adapter
+def test_training_is_tried_only_where_asked_for():
+    assert trainings(WORLD, dataclasses.replace(DEMO.tuning, methods=("sst",))) == []
+    trials = trainings(WORLD, DEMO.tuning)
+    assert {each.method for each in trials} == {TRAINED, FEW_SHOT}
+    assert len(trials) == 2 * DEMO.tuning.budget
+    assert WORLD.score(trials[0].model, "dev").parents["trained/20/0.002"].work is making.train_adapter
+    few = WORLD.score(trials[-1].model, "dev").parents["few_shot/16/10/0.016"]
+    assert (few.inputs["refusals"], few.inputs["rows"]) == (16, ["calibration/harm.jsonl"])
 
 
-def test_a_recipe_on_disk_names_the_results(tmp_path):
-    inputs = {"recipe": METHODS["task_arithmetic"].recipe(tiny_symbolic(), {"strength": 0.5}), "seed": 1}
+def test_the_utility_expert_of_a_drifted_world_comes_from_the_aligned_model():
+    world = TinyWorld(0, drifted(QUICK), 128)
+    assert set(world.unit("utility").parents) == {"data", "aligned"}
+    assert set(WORLD.unit("utility").parents) == {"data", "base"}
+    assert "aligned" in world.score(merge("lox", world), "dev").parents
+
+
+def test_units_of_two_modules_with_one_function_name_differ():
+    from sst_mergekit.jobs.unit import Unit
+    from sst_mergekit.testbeds.hub import making as other
+
+    keys = {Unit("statistics", "one", work, {}).key for work in (making.measure, other.measure)}
+    assert len(keys) == 2
+
+
+def test_a_recipe_on_disk_names_the_results(tmp_path, monkeypatch):
+    inputs = {"recipe": METHODS["task_arithmetic"].recipe(SYMBOLIC, {"strength": 0.5}), "seed": 1}
     parents = {name: tmp_path / name for name in ("base", "utility", "safety", "folded safety")}
     (tmp_path / "folded safety" / "whole").mkdir(parents=True)
     out = tmp_path / "out"
     out.mkdir()
-    found = scoring.candidate(inputs, parents, out)
-    text = found.recipe.read_text()
+    asked = []
+
+    def merge_recipe(recipe, target, cache, seed):
+        asked.append((recipe.read_text(), (cache / "whole").is_dir(), seed))
+        target.mkdir()
+
+    monkeypatch.setattr(scoring, "run_recipe", merge_recipe)
+    with scoring.checkpoint(inputs, parents, out) as (model, adapter):
+        assert model.is_dir()
+        assert adapter is None
+    assert not model.exists()
+    [(text, folded, seed)] = asked
     assert "unit:" not in text
     assert f"model: {tmp_path}/base+{tmp_path}/safety" in text
-    assert (found.lora_cache / "whole").is_dir()
-
-
-def tiny_symbolic():
-    from sst_mergekit.testbeds.tiny.testbed import SYMBOLIC
-
-    return SYMBOLIC
+    assert folded
+    assert seed == 1
 
 
 def model(**changes):
@@ -106,19 +127,18 @@ def model(**changes):
     return dataclasses.replace(found, sizes={"minimal": sizes}, **changes)
 
 
-def test_the_trained_rival_has_thesame_budget_or_is_refused():
-    [world] = tiny.worlds(model(), "minimal", ("sst", TRAINED), 4, range(42, 43))
-    assert len(world.trainings()) == 4
-    with pytest.raises(SstError, match=r"minimal\.budget: lora_training has no 16 settings .*at most 8"):
-        tiny.worlds(model(), "minimal", (TRAINED,), 16, range(42, 43))
+def test_training_has_the_same_budget_or_is_refused():
+    tuning = Tuning(4, (1, 2, 3, 4), (1e-3, 2e-3), ("sst", TRAINED))
+    assert len(trainings(WORLD, same_budget(tuning, "here"))) == 4
+    with pytest.raises(SstError, match=r"here: lora_training has no 16 settings .*at most 8"):
+        same_budget(dataclasses.replace(tuning, budget=16), "here")
 
 
 def test_the_counts_are_those_of_the_configuration():
-    [world] = tiny.worlds(model(), "minimal", ("sst",), 8, range(42, 43))
-    size = world.size.world
+    [world] = tiny.worlds(model(), "minimal", range(42, 43))
+    size = world.size
     assert (size.harmful_prompts, size.choice_questions, size.programs) == (168, 160, 96)
-    assert (world.size.samples, world.size.budget, world.batch_size) == (256, 8, 256)
-    assert len(World(1, world.size, trained=True).trainings()) == 8
+    assert (world.samples, world.batch_size) == (256, 256)
 
 
 @pytest.mark.parametrize(
@@ -134,4 +154,4 @@ def test_the_counts_are_those_of_the_configuration():
 )
 def test_what_the_tiny_world_cannot_honour_is_an_error(changes, line):
     with pytest.raises(SstError, match=line):
-        tiny.worlds(model(**changes), "minimal", ("sst",), 8, range(42, 43))
+        tiny.worlds(model(**changes), "minimal", range(42, 43))

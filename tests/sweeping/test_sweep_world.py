@@ -12,6 +12,7 @@ from test_sweep_command import Inline
 
 from sst_mergekit.cli import main
 from sst_mergekit.testbeds.tiny import sizes as tiny
+from sst_mergekit.testbeds.tiny.world import FULL
 
 pytestmark = pytest.mark.slow
 
@@ -19,12 +20,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shrink the world, and work in this process."""
-    minimal = tiny.SMALL["minimal"]
     steps = {"base_steps": 4, "utility_steps": 2, "safety_steps": 2}
-    world = dataclasses.replace(
-        minimal.world, **steps, width=32, layers=1, look_alikes=4, calibration_rows=16
-    )
-    monkeypatch.setitem(tiny.SMALL, "minimal", dataclasses.replace(minimal, world=world))
+    world = dataclasses.replace(FULL, **steps, width=32, layers=1, look_alikes=4, calibration_rows=16)
+    monkeypatch.setattr(tiny, "FULL", world)
     monkeypatch.setattr("sst_mergekit.jobs.cluster.workers", lambda *_, **__: Inline())
 
 

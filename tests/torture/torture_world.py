@@ -64,13 +64,12 @@ class World:
 
 def shrink() -> None:
     """Make the experiments' world too small to learn anything; its workers are forks of this process."""
-    from sst_mergekit.experiments.demo_plan import QUICK
     from sst_mergekit.testbeds.tiny import sizes as tiny
+    from sst_mergekit.testbeds.tiny.world import QUICK
 
     steps = {"base_steps": 2, "utility_steps": 2, "safety_steps": 2}
     small = {"width": 16, "layers": 1, "look_alikes": 4, "calibration_rows": 8}
-    world = dataclasses.replace(QUICK.world, **steps, **small)
-    tiny.SMALL["minimal"] = dataclasses.replace(QUICK, world=world)
+    tiny.FULL = dataclasses.replace(QUICK, **steps, **small)
     multiprocessing.get_context = functools.partial(_forked, multiprocessing.get_context)
 
 

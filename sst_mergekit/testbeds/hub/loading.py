@@ -8,8 +8,8 @@ import sys
 from dataclasses import dataclass
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.statistics.loading import ModelSpec, default_device, require_device
+from sst_mergekit.testbeds.options import ModelOptions
 
 SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")
 FLASH = "flash_attention_2"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError
 from sst_mergekit.files import expanded
+from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.tiny.making import Inputs, Parents, experts_of
+from sst_mergekit.testbeds.scoring import Inputs, Parents
 
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # what is downloaded of a model
 
@@ -40,9 +40,9 @@ def fetch(inputs: Inputs, parents: Parents, out: Path) -> None:
 
 def prepare(inputs: Inputs, parents: Parents, out: Path) -> None:
     """Split the downloaded data."""
-    from sst_mergekit.experiments.config import Sizes
     from sst_mergekit.testbeds.hub.prepare import prepare as split_data
     from sst_mergekit.testbeds.hub.splits import Wanted
+    from sst_mergekit.testbeds.options import Sizes
 
     wanted = Wanted(Sizes(**inputs["sizes"], batch_sizes={}), **inputs["wanted"])
     split_data(Path(inputs["data"]), out, wanted)
@@ -75,7 +75,7 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
     from sst_mergekit.statistics.collect import Options
     from sst_mergekit.statistics.estimate import estimate
     from sst_mergekit.statistics.rows import Source
-    from sst_mergekit.testbeds.tiny.preparing import axes_of
+    from sst_mergekit.testbeds.tiny.making import axes_of, experts_of
 
     kind, spec = inputs["kind"], _spec(inputs, parents["model"], parents.get("adapter"))
     options = Options(
@@ -86,37 +86,39 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
         device=spec.device,
         progress=False,
     )
-    axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None
+    axes = axes_of(experts_of(parents), kind)
     estimate(spec, Source(str(parents["data"] / inputs["rows"])), out, options, axes=axes)
 
 
 def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
     """Fit the filtered safety patch to the utility expert."""
-    from sst_mergekit.statistics.rows import Source
-    from sst_mergekit.testbeds.tiny.preparing import REFIT_COST, REFIT_STRENGTH
-    from sst_mergekit.training import refit_fitting as fitting
-    from sst_mergekit.training.refit import Data
+    from sst_mergekit.testbeds.tiny.making import refitted
     from sst_mergekit.training.refit import refit as fit
-    from sst_mergekit.training.start import Start
+    from sst_mergekit.training.refit_settings import Options
 
-    experts, rows = experts_of(parents), parents["data"] / "calibration"
-    utility, safety = experts.fisher("kronecker")
-    statistics = safety, utility
-    start = Start(experts.base, experts.safety, REFIT_STRENGTH, inputs["rank"], statistics, REFIT_COST)
-    options = fitting.Options(
+    options = Options(
         learning_rate=inputs["rate"], batch_size=inputs["batch_size"], seed=inputs["seed"], progress=False
     )
-    data = Data(Source(str(rows / "harm.jsonl")), Source(str(rows / "benign.jsonl")))
-    fit(_spec(inputs, parents["utility"]), start, data, out, options)
+    fit(_spec(inputs, parents["utility"]), *refitted(parents, inputs["rank"]), out, options)
+
+
+def score(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Score a model on a split (see ``scoring.score``)."""
+    scoring.score(inputs, parents, out, results_of)
+
+
+def score_tasks(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Score a model on many small tasks (see ``shares.score_tasks``)."""
+    from sst_mergekit.testbeds.shares import score_tasks as shares_of
+
+    shares_of(inputs, parents, out, results_of)
 
 
 def _spec(inputs: Inputs, model: Path, adapter: Path | None = None) -> Any:
     return Loading(**inputs["loading"]).spec(str(model), str(adapter) if adapter else None)
 
 
-def results_of(
-    model: Path, adapter: Path | None, data_dir: Path, inputs: Mapping[str, Any]
-) -> dict[str, Any]:
+def results_of(model: Path, adapter: Path | None, data_dir: Path, inputs: Inputs) -> dict[str, Any]:
     """Return lm-eval's results of a checkpoint on tasks, with their samples.
 
     Args:

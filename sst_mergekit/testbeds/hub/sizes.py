@@ -1,47 +1,33 @@
-"""The worlds of a Hub model in the sizes that a configuration asks for."""
+"""The testbeds of a Hub model in the sizes that a configuration asks for."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from pathlib import Path
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments import demo_plan as plan
-from sst_mergekit.experiments.config import ModelOptions
-from sst_mergekit.experiments.demo_plan import TRAINED
 from sst_mergekit.statistics.fingerprint import weights_fingerprint
 from sst_mergekit.testbeds.hub.loading import Loading, loading_of
 from sst_mergekit.testbeds.hub.making import local_model
 from sst_mergekit.testbeds.hub.prepare import required
-from sst_mergekit.testbeds.hub.testbed import RANK, RATE, HubWorld, Origin
+from sst_mergekit.testbeds.hub.testbed import RANK, RATE, HubTestbed, Origin
+from sst_mergekit.testbeds.options import ModelOptions
 from sst_mergekit.testbeds.tiny.facts import TaskSize
-from sst_mergekit.testbeds.tiny.sizes import same_budget
-from sst_mergekit.testbeds.tiny.testbed import World
 
 BEAVERTAILS = {"minimal": "30k", "full": "330k"}
-# of the trained rival: steps, and rates around that of the experts
-STEPS, RATES = (30, 60, 120, 240), {"minimal": (2e-4, 4e-4), "full": (1e-4, 2e-4, 4e-4, 8e-4)}
 TASK_SIZE = TaskSize(rows=400, steps=60, prompts=40, rate=RATE, rank=RANK)
 
 
 def worlds(
-    model: ModelOptions,
-    cache_dir: str,
-    mode: str,
-    methods: tuple[str, ...],
-    budget: int,
-    seeds: range,
-    read: bool = True,
-) -> list[World]:
-    """Return one world a seed; a model on the Hub is downloaded.
+    model: ModelOptions, cache_dir: str, mode: str, seeds: range, read: bool = True
+) -> list[HubTestbed]:
+    """Return one testbed a seed; a model on the Hub is downloaded.
 
     Args:
         model: which, and how it is loaded.
         cache_dir: folder of downloaded data.
         mode: ``minimal`` or ``full``.
-        methods, budget: what is compared, and settings of each.
-        seeds: of the worlds.
+        seeds: of the testbeds.
         read: False for a plan: neither model nor data need be there, and the units have no true keys.
 
     Raises:
@@ -57,10 +43,7 @@ def worlds(
         BEAVERTAILS[mode],
         loading_of(model) if read else Loading(model.torch_dtype, model.device_map),
     )
-    size = dataclasses.replace(plan.FULL, budget=budget, steps=STEPS, rates=RATES[mode], methods=methods)
-    trained = TRAINED in methods
-    size = same_budget(size, mode) if trained else size
-    return [HubWorld(seed, size, trained=trained, origin=origin) for seed in seeds]
+    return [HubTestbed(seed, origin) for seed in seeds]
 
 
 @functools.lru_cache(maxsize=32)

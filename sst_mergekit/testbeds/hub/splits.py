@@ -11,8 +11,8 @@ from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation.mmlu import LETTERS, chosen_subjects, doc_to_text
 from sst_mergekit.evaluation.outcome import outcome
 from sst_mergekit.evaluation.rows import Row
-from sst_mergekit.experiments.config import Sizes
 from sst_mergekit.statistics.rows import prompt_hash
+from sst_mergekit.testbeds.options import Sizes
 
 Files = dict[str, list[Row]]
 OVER_REFUSAL = "over_refusal/test.jsonl"

@@ -6,19 +6,21 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments.config import Sizes
-from sst_mergekit.experiments.demo_plan import MEASURED
+from sst_mergekit.experiments.methods import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
-from sst_mergekit.testbeds.hub import making as hub_making
-from sst_mergekit.testbeds.hub import subjects
+from sst_mergekit.testbeds.hub import making, subjects
 from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.scores import TASKS
-from sst_mergekit.testbeds.tiny import making
+from sst_mergekit.testbeds.measured import parted
+from sst_mergekit.testbeds.model import SYMBOLIC, Model, Owner, of_model
+from sst_mergekit.testbeds.options import Sizes
+from sst_mergekit.testbeds.scores import TASKS, Scores, scores_of
+from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny.facts import TaskSize
-from sst_mergekit.testbeds.tiny.testbed import SCORED, Model, World, score_unit
+from sst_mergekit.testbeds.tiny.making import coordinates
 
 RANK, RATE, PASSES = 16, 2e-4, 2  # of the experts, and how often each row is seen
 REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
@@ -55,25 +57,25 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class HubWorld(World):
-    """One seed: of the size only budget, methods and the trained rival's grid are used."""
+class HubTestbed:
+    """One seed (a ``Testbed``)."""
 
-    origin: Origin | None = None
+    seed: int
+    origin: Origin
 
     @property
-    def made_from(self) -> Origin:
-        """The origin, which is always there."""
-        assert self.origin is not None, "made by hub.worlds"  # noqa: S101
-        return self.origin
+    def experts(self) -> Experts:
+        """What recipes name."""
+        return SYMBOLIC
 
     @property
     def harmful_prompts(self) -> int:
         """Of the test split."""
-        return self.made_from.sizes.harmful
+        return self.origin.sizes.harmful
 
     def written(self, recipe: dict[str, Any]) -> dict[str, Any]:
         """Return a recipe with the model's precision: computed in float32, written as the model is."""
-        return {**recipe, "out_dtype": self.made_from.loading.dtype}
+        return {**recipe, "out_dtype": self.origin.loading.dtype}
 
     def score(
         self,
@@ -88,8 +90,15 @@ class HubWorld(World):
         The model's own length holds: `max_length` is not used.
         """
         wanted = [task for task in tasks if split == "test" or task != HUMANEVAL]
-        inputs = {**model.inputs, "split": split, **self.asked(wanted, samples), **SCORED}
-        return score_unit(self, model, split, inputs, scoring.score)
+        inputs = {"split": split, **self.asked(wanted, samples), **scoring.SCORED}
+        return of_model(self, "score", model, inputs, making.score, {"data": self.unit("data")}, f"{split}, ")
+
+    def scores(self, path: Path) -> Scores:
+        """Return the scores in a unit's result."""
+        return scores_of(scoring.read_table(path))
+
+    def divergence(self, model: Model) -> None:
+        """Return None: no benign rows are held out."""
 
     def asked(
         self,
@@ -99,47 +108,53 @@ class HubWorld(World):
         shots: int | None = None,
     ) -> dict[str, Any]:
         """Return the inputs of a score that do not depend on the model."""
-        sizes = self.made_from.sizes.batch_sizes
+        sizes = self.origin.sizes.batch_sizes
         return {
             "shots": shots,
             "tasks": scoring.task_versions(tasks),
             "batch_sizes": {task: sizes[DATASET_OF.get(task, "beavertails")] for task in tasks},
             "samples": samples,
-            "loading": asdict(self.made_from.loading),
+            "loading": asdict(self.origin.loading),
         }
 
     def unit(self, name: str) -> Unit:
-        """Return what a recipe names, as ``World.unit``; ``utility_lora`` is the utility expert's adapter."""
+        """Return what a recipe names, (see ``Testbed``); ``utility_lora`` is the utility expert's adapter."""
         return _unit(self, name)
 
     def train(self, name: str, rows: Sequence[str], **more: Any) -> Unit:
         """Return the unit of a LoRA; `more` are its parents, and ``steps`` and ``learning_rate``."""
-        batch = self.made_from.sizes.batch_sizes["beavertails"]
+        batch = self.origin.sizes.batch_sizes["beavertails"]
         options = {
             "steps": more.pop("steps"),
             "learning_rate": more.pop("learning_rate", RATE),
             **{"rank": RANK, "batch_size": batch, "seed": self.seed},
         }
-        inputs = {"rows": list(rows), "options": options, "loading": asdict(self.made_from.loading)}
-        return Unit("train", f"{name}, seed {self.seed}", hub_making.train, inputs, more)
+        inputs = {"rows": list(rows), "options": options, "loading": asdict(self.origin.loading)}
+        return Unit("train", f"{name}, seed {self.seed}", making.train, inputs, more)
 
     def measure(self, name: str, rows: str, kind: str, labels: str, **parents: Unit) -> Unit:
         """Return the unit of statistics."""
         inputs = {"rows": rows, "kind": kind, "labels": labels, "seed": self.seed}
-        inputs |= {"batch_size": self.made_from.sizes.batch_sizes["beavertails"]}
-        inputs |= {"loading": asdict(self.made_from.loading)}
-        return Unit("statistics", f"{name}, seed {self.seed}", hub_making.measure, inputs, parents)
+        inputs |= {"batch_size": self.origin.sizes.batch_sizes["beavertails"]}
+        inputs |= {"loading": asdict(self.origin.loading)}
+        return Unit("statistics", f"{name}, seed {self.seed}", making.measure, inputs, parents)
 
     def task_data(self, size: TaskSize) -> Unit:
         """Return the unit of the tasks of experiment 2: subjects of MMLU."""
         about = {"tasks": size.tasks, "rows": size.rows, "prompts": size.prompts, "seed": self.seed}
-        inputs = {"data": self.made_from.data, "hashes": _of_mmlu(self.made_from), **about}
+        inputs = {"data": self.origin.data, "hashes": _of_mmlu(self.origin), **about}
         return Unit("data", f"tasks, seed {self.seed}", subjects.make_tasks, inputs)
 
     def task_expert(self, task: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of a task's adapter."""
         more = {"steps": size.steps, "learning_rate": size.rate}
         return self.train(task, [f"train/{task}.jsonl"], **more, **parents)
+
+    def task_score(self, owner: Owner, model: Model, split: str) -> Unit:
+        """Return the unit that scores a model on the tasks of `owner`."""
+        inputs = {"split": split, **self.asked(QUESTIONS, shots=0)}
+        parents = {"data": owner.unit("tasks")}
+        return of_model(owner, "score", model, inputs, making.score_tasks, parents, f"{split}, ")
 
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert, on all that it was trained on."""
@@ -151,19 +166,19 @@ def _of_mmlu(origin: Origin) -> dict[str, str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _unit(world: HubWorld, name: str) -> Unit:
-    origin, label = world.made_from, f"{name}, seed {world.seed}"
+def _unit(world: HubTestbed, name: str) -> Unit:
+    origin, label = world.origin, f"{name}, seed {world.seed}"
     if name == "base":
         inputs = {"full_name": origin.full_name, "weights": origin.weights}
-        return Unit("model", origin.full_name, hub_making.fetch, inputs)
+        return Unit("model", origin.full_name, making.fetch, inputs)
     if name == "data":
-        return Unit("data", label, hub_making.prepare, _data(origin, world.seed))
+        return Unit("data", label, making.prepare, _data(origin, world.seed))
     if name in EXPERTS:
         parents = {"data": world.unit("data"), "model": world.unit("base")}
         return world.train(name, [EXPERTS[name]], steps=_steps(origin.sizes), **parents)
     if name == "utility":
         parents = {"model": world.unit("base"), "adapter": world.unit("utility_lora")}
-        return Unit("fold", label, hub_making.whole, {}, parents)
+        return Unit("fold", label, making.whole, {}, parents)
     if name.startswith("trained/"):
         _, steps, rate = name.split("/")
         parents = {"data": world.unit("data"), "model": world.unit("utility")}
@@ -173,22 +188,21 @@ def _unit(world: HubWorld, name: str) -> Unit:
     return _refit(world, name) if name.startswith("refit/") else _statistics(world, name)
 
 
-def _refit(world: HubWorld, name: str) -> Unit:
-    origin = world.made_from
+def _refit(world: HubTestbed, name: str) -> Unit:
+    origin = world.origin
     needs = ("data", "base", "utility", "safety", "utility-kronecker", "safety-kronecker")
     inputs = {"rate": float(name.split("/")[1]) * REFIT_SCALE, "rank": RANK, "seed": world.seed}
     inputs |= {"batch_size": origin.sizes.batch_sizes["beavertails"], "loading": asdict(origin.loading)}
     parents = {need: world.unit(need) for need in needs}
-    return Unit("train", f"{name}, seed {world.seed}", hub_making.refit, inputs, parents)
+    return Unit("train", f"{name}, seed {world.seed}", making.refit, inputs, parents)
 
 
-def _statistics(world: HubWorld, name: str) -> Unit:
-    who, _, kind = name.rpartition("-")
-    measured = MEASURED[who]
+def _statistics(world: HubTestbed, name: str) -> Unit:
+    measured, kind, _ = parted(name)
     parents = {"data": world.unit("data"), "model": world.unit(measured.model)}
     if measured.adapter:
-        parents["adapter"] = world.unit("safety")
-    parents |= {need: world.unit(need) for need in making.coordinates(kind)}
+        parents["adapter"] = world.unit(measured.adapter)
+    parents |= {need: world.unit(need) for need in coordinates(kind)}
     return world.measure(name, f"calibration/{measured.data[0]}.jsonl", kind, measured.labels, **parents)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import torch
 from peft import PeftModel
 from torch import Tensor, nn
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
 from sst_mergekit.testbeds.tiny.text import Row
@@ -59,22 +58,13 @@ def response_loss(model: nn.Module, batch: Sequence[Exchange]) -> Tensor:
     return nn.functional.cross_entropy(logits, ids[:, 1:][wanted[:, 1:]])
 
 
-def fit(
-    model: nn.Module,
-    exchanges: Sequence[Exchange],
-    *,
-    steps: int,
-    lr: float,
-    seed: int,
-    label: str | None = None,
-) -> None:
+def fit(model: nn.Module, exchanges: Sequence[Exchange], *, steps: int, lr: float, seed: int) -> None:
     """Trains `model` in place by AdamW with a short warm-up and a linear decay."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01, betas=(0.9, 0.98))
     warm_up = max(1, steps // 20)
     model.train()
-    bar = tqdm(batches(exchanges, steps, seed), total=steps, desc=label, disable=label is None, leave=False)
-    for step, batch in enumerate(bar):
+    for step, batch in enumerate(batches(exchanges, steps, seed)):
         rate = lr * min((step + 1) / warm_up, (steps - step) / (steps - warm_up + 1))
         for group in optimiser.param_groups:
             group["lr"] = rate

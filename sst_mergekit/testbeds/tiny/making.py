@@ -1,17 +1,37 @@
-"""The work of the tiny world's units: functions of their inputs and of what their parents made."""
+"""The work of a tiny world's units: functions of their inputs and of what their parents made."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.files import write_text
+from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.scoring import Inputs, Parents
 
-Inputs = Mapping[str, Any]
-Parents = Mapping[str, Path]
+if TYPE_CHECKING:
+    from sst_mergekit.statistics.axes import AxesSource
+
+CONFIG = "adapter_config.json"
+SUBSPACE_RANK = 16
+RESPONSE_TOKENS = 24
+REFIT_STRENGTH, REFIT_COST = 0.7, DEFAULTS.cost
+DIVERGENCE, DIVERGENCE_BATCH = "divergence.json", 64
+# what is trained, and from what; the utility expert of a drifted world comes from the aligned model
+PARTS = {
+    "base": ("data",),
+    "utility": ("data", "base"),
+    "safety": ("data", "base"),
+    "aligned": ("base", "safety"),
+}
 
 
 def make_data(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -22,62 +42,159 @@ def make_data(inputs: Inputs, parents: Parents, out: Path) -> None:
 
 
 def train_part(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Train the base, or the utility or safety expert on it."""
+    """Make the base, the utility or safety expert on it, or the aligned model of a drifted world."""
     from sst_mergekit.merging.recipe import quiet_libraries
     from sst_mergekit.testbeds.tiny import training
     from sst_mergekit.testbeds.tiny.world import WorldSize
 
     quiet_libraries()
-    rows, seed, size = parents["data"] / "train", inputs["seed"], WorldSize(**inputs["world"])
-    if inputs["part"] == "base":
+    part, seed, size = inputs["part"], inputs["seed"], WorldSize(**inputs["world"])
+    if part == "aligned":
+        training.whole(parents["base"], parents["safety"], out)
+        return
+    rows = parents["data"] / "train"
+    if part == "base":
         training.train_base(rows, out, seed, size)
-    elif inputs["part"] == "utility":
-        training.train_utility(rows, parents["base"], out, seed, size)
+    elif part == "utility":
+        training.train_utility(rows, parents["aligned" if size.drifted else "base"], out, seed, size)
     else:
         training.train_safety(rows, parents["base"], out, seed, size)
 
 
 def train_adapter(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Train a LoRA over the parent ``model`` on all rows of the files that `inputs` name."""
+    """Train a LoRA over the parent ``model`` on the files that `inputs` name.
+
+    With ``refusals`` it is on the first so many refusals in them alone.
+    """
+    from sst_mergekit.evaluation.refusal import is_refusal
     from sst_mergekit.merging.recipe import quiet_libraries
     from sst_mergekit.testbeds.tiny.training import train_lora
 
     quiet_libraries()
     texts = [(parents["data"] / name).read_text(encoding="utf-8") for name in inputs["rows"]]
     rows = [json.loads(line) for text in texts for line in text.splitlines()]
+    if "refusals" in inputs:
+        rows = [row for row in rows if is_refusal(row["response"])][: inputs["refusals"]]
     settings = {key: inputs[key] for key in ("steps", "lr", "rank", "seed")}
     train_lora(parents["model"], rows, out, **settings)
 
 
 def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Measure statistics of ``model`` with or without ``adapter`` on files of ``data``."""
-    from sst_mergekit.testbeds.tiny.preparing import axes_of, measure_model
+    """Measure statistics of ``model`` with or without ``adapter`` on files of ``data``.
 
-    model = parents["model"], parents.get("adapter")
-    rows, kind = [parents["data"] / name for name in inputs["rows"]], inputs["kind"]
-    axes = axes_of(experts_of(parents), kind) if kind in ("ekfac", "subspace") else None
-    measure_model(model, rows, out, kind, inputs["samples"], inputs["seed"], axes, inputs["labels"])
+    Files have equal shares of the samples; empty ones have none. The model answers what has no answer.
+    """
+    from sst_mergekit.merging.recipe import quiet_libraries
+    from sst_mergekit.statistics.collect import Options
+    from sst_mergekit.statistics.estimate import estimate
+    from sst_mergekit.statistics.loading import ModelSpec
+    from sst_mergekit.statistics.rows import Source
+
+    quiet_libraries()
+    kind, files = inputs["kind"], [parents["data"] / name for name in inputs["rows"]]
+    with contextlib.ExitStack() as stack:
+        adapter = parents.get("adapter")
+        if adapter and inputs.get("halved"):
+            adapter = stack.enter_context(halved(adapter))
+        spec = ModelSpec(str(parents["model"]), str(adapter) if adapter else None)
+        options = Options(kind, labels=inputs["labels"], batch_size=32, seed=inputs["seed"], progress=False)
+        sources = [Source(str(path), weight=1.0) for path in files if path.stat().st_size]
+        axes = axes_of(experts_of(parents), kind)
+        samples = inputs["samples"]
+        estimate(spec, sources, out, options, samples=samples, axes=axes, respond=RESPONSE_TOKENS)
 
 
 def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Fit the filtered safety patch to the utility expert."""
-    from sst_mergekit.testbeds.tiny.preparing import fit_patch
+    """Fit the filtered safety patch to the utility expert with the code of ``sst-mergekit refit``."""
+    from sst_mergekit.merging.recipe import quiet_libraries
+    from sst_mergekit.statistics.loading import ModelSpec
+    from sst_mergekit.testbeds.tiny.training import SAFETY_RANK
+    from sst_mergekit.training.refit import refit as fit
+    from sst_mergekit.training.refit_fitting import Options
 
-    fit_patch(experts_of(parents), parents["data"] / "calibration", out, inputs["rate"], inputs["seed"])
+    quiet_libraries()
+    options = Options(learning_rate=inputs["rate"], seed=inputs["seed"], progress=False)
+    fit(ModelSpec(str(parents["utility"])), *refitted(parents, SAFETY_RANK), out, options)
 
 
-def fold(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Fold ``adapter`` into ``model`` as mergekit's cache wants it."""
-    from sst_mergekit.merging.recipe import fold_adapter
+def refitted(parents: Parents, rank: int):  # noqa: ANN201
+    """Return what a refit starts from, and its calibration data."""
+    from sst_mergekit.statistics.rows import Source
+    from sst_mergekit.training.refit_settings import Data, Start
 
-    fold_adapter(f"{parents['model']}+{parents['adapter']}", out)
+    experts, rows = experts_of(parents), parents["data"] / "calibration"
+    utility, safety = experts.fisher("kronecker")
+    start = Start(experts.base, experts.safety, REFIT_STRENGTH, rank, (safety, utility), REFIT_COST)
+    return start, Data(Source(str(rows / "harm.jsonl")), Source(str(rows / "benign.jsonl")))
+
+
+def score(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Score a model on a split (see ``scoring.score``)."""
+    from sst_mergekit.testbeds.tiny.harness import results_of
+
+    scoring.score(inputs, parents, out, results_of)
+
+
+def score_tasks(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Score a model on many small tasks (see ``shares.score_tasks``)."""
+    from sst_mergekit.testbeds.shares import score_tasks as shares_of
+    from sst_mergekit.testbeds.tiny.harness import results_of
+
+    shares_of(inputs, parents, out, results_of)
+
+
+def diverge(inputs: Inputs, parents: Parents, out: Path) -> None:
+    """Write ``KL(utility expert || model)`` on held-out benign rows: nats a token of their responses."""
+    from sst_mergekit.inspection.truth import Divergence
+    from sst_mergekit.merging.recipe import quiet_libraries
+    from sst_mergekit.statistics.loading import ModelSpec, load_model
+    from sst_mergekit.statistics.rows import Source
+    from sst_mergekit.statistics.sequences import read_sequences
+
+    quiet_libraries()
+    out.mkdir()
+    spec = ModelSpec(str(parents["utility"]))
+    rows = Source(str(parents["data"] / "held_out" / "benign.jsonl"))
+    sequences = read_sequences(spec, rows, None, 0, 256, None).sequences
+    with scoring.checkpoint(inputs, parents, out) as (model, adapter):
+        other = load_model(ModelSpec(str(model), str(adapter) if adapter else None))
+        whole = Divergence(load_model(spec), sequences, DIVERGENCE_BATCH).of(other)
+    value = whole * len(sequences) / sum(sequence.predicted for sequence in sequences)
+    write_text(out / DIVERGENCE, json.dumps(value) + "\n")
+
+
+@contextlib.contextmanager
+def halved(adapter: Path) -> Iterator[Path]:
+    """Give the adapter with half its scale, for the time of the block."""
+    config = json.loads((adapter / CONFIG).read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as temporary:
+        half = Path(temporary) / adapter.name
+        shutil.copytree(adapter, half)
+        write_text(half / CONFIG, json.dumps(config | {"lora_alpha": config["lora_alpha"] / 2}))
+        yield half
+
+
+def axes_of(experts: Experts, kind: str) -> AxesSource | None:
+    """Return the coordinates that a kind is measured in."""
+    from sst_mergekit.adapters.deltas import deltas
+    from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
+
+    if kind == "ekfac":
+        utility, safety = experts.fisher("kronecker")
+        return AxesSource(
+            lambda: joint_basis(safety, utility, DEFAULTS.damping), {"basis": [safety, utility]}
+        )
+    if kind == "subspace":
+        pair = experts.base, experts.safety
+        return AxesSource(lambda: patch_axes(deltas(*pair), SUBSPACE_RANK), {"patch": list(pair)})
+    return None
 
 
 @dataclass(frozen=True)
 class _Made(Experts):
     """Experts whose statistics lie where the store put them."""
 
-    places: Parents = field(default_factory=dict)
+    places: Mapping[str, Path] = field(default_factory=dict)
 
     def fisher(self, kind: str) -> tuple[str, str]:
         return str(self.places[f"utility-{kind}"]), str(self.places[f"safety-{kind}"])
@@ -89,6 +206,6 @@ def coordinates(kind: str) -> tuple[str, ...]:
 
 
 def experts_of(parents: Parents) -> Experts:
-    """Return what the demo's functions know experts by, at the places of `parents`."""
+    """Return what recipes know experts by, at the places of `parents`."""
     base, utility, safety = (str(parents.get(name, "")) for name in ("base", "utility", "safety"))
     return _Made(base, utility, f"{base}+{safety}", "", "", places=parents)

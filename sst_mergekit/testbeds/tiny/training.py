@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -23,41 +22,11 @@ from sst_mergekit.testbeds.tiny.data import vocabulary_texts
 from sst_mergekit.testbeds.tiny.fitting import encode, fit
 from sst_mergekit.testbeds.tiny.text import Row
 from sst_mergekit.testbeds.tiny.tokenizer import build_tokenizer
-from sst_mergekit.testbeds.tiny.world import WorldSize, build_data
+from sst_mergekit.testbeds.tiny.world import WorldSize
 
 BASE_RATE, UTILITY_RATE, DRIFT_RATE = 2e-3, 4e-4, 7e-4  # the last: of a drifted utility expert
 SAFETY_RANK = 8
-PARTS = ("base", "utility", "safety")
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-
-
-@dataclass(frozen=True)
-class WorldPaths:
-    """Where a trained world lies: full checkpoints, one PEFT adapter, and the data's folders."""
-
-    base: Path
-    aligned: Path  # of a drifted world alone: the safety expert, whole
-    utility: Path
-    safety_lora: Path
-    dev: Path
-    test: Path
-    harm: Path
-    benign: Path
-
-    @staticmethod
-    def under(out: Path) -> WorldPaths:
-        """Returns the paths of the world in `out`."""
-        calibration = out / "calibration"
-        return WorldPaths(
-            base=out / "base",
-            aligned=out / "aligned",
-            utility=out / "utility",
-            safety_lora=out / "safety_lora",
-            dev=out / "dev",
-            test=out / "test",
-            harm=calibration / "harm.jsonl",
-            benign=calibration / "benign.jsonl",
-        )
 
 
 def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, layers: int, seed: int) -> LlamaForCausalLM:
@@ -117,81 +86,39 @@ def _load(folder: Path) -> LlamaForCausalLM:
 def train_lora(
     model_dir: Path, rows: Sequence[Row], out: Path, *, steps: int, lr: float, rank: int, seed: int
 ) -> Path:
-    """Returns `out`, a PEFT adapter trained on `rows` over the checkpoint in `model_dir`."""
-    return _train_lora(Path(model_dir), rows, Path(out), steps=steps, lr=lr, rank=rank, seed=seed, label=None)
-
-
-def _train_lora(
-    model_dir: Path,
-    rows: Sequence[Row],
-    out: Path,
-    *,
-    steps: int,
-    lr: float,
-    rank: int,
-    seed: int,
-    label: str | None,
-) -> Path:
+    """Return `out`, a PEFT adapter trained on `rows` over the checkpoint in `model_dir`."""
     tokenizer = AutoTokenizer.from_pretrained(model_dir)
     adapted = with_lora(_load(model_dir), rank, seed)
-    fit(adapted, encode(rows, tokenizer), steps=steps, lr=lr, seed=seed, label=label)
+    fit(adapted, encode(rows, tokenizer), steps=steps, lr=lr, seed=seed)
     _save_adapter(adapted, model_dir, out)
     return out
 
 
-def train_world(
-    out: Path, seed: int, size: WorldSize, progress: bool = True, parts: Sequence[str] = PARTS
-) -> WorldPaths:
-    """Returns the paths of the world under `out`, training what is not there yet of `parts`.
-
-    The experts need the base but not each other. In a drifted world the safety expert is made with the base,
-    and the utility expert starts from it.
-
-    A checkpoint that is there is complete and is kept; one that is missing is trained from its seed, so
-    that an interrupted run and a whole one end with the same files. The caller sees to the number of
-    threads (``torch.set_num_threads``): results are the same bytes only for the same number.
-    """
-    out = Path(out)
-    build_data(out, seed, size)
-    paths = WorldPaths.under(out)
-    if "base" in parts and not paths.base.is_dir():
-        train_base(out / "train", paths.base, seed, size, f"base {seed}" if progress else None)
-    if ("base" if size.drifted else "safety") in parts and not paths.safety_lora.is_dir():
-        label = f"safety expert {seed}" if progress else None
-        train_safety(out / "train", paths.base, paths.safety_lora, seed, size, label)
-    if "base" in parts and size.drifted and not paths.aligned.is_dir():
-        aligned = PeftModel.from_pretrained(_load(paths.base), str(paths.safety_lora)).merge_and_unload()
-        _save(aligned, AutoTokenizer.from_pretrained(paths.base), paths.aligned)
-    if "utility" in parts and not paths.utility.is_dir():
-        label = f"utility expert {seed}" if progress else None
-        start = paths.aligned if size.drifted else paths.base
-        train_utility(out / "train", start, paths.utility, seed, size, label)
-    return paths
+def whole(base: Path, adapter: Path, target: Path) -> None:
+    """Write `base` with the adapter added to it to `target`."""
+    adapted = PeftModel.from_pretrained(_load(base), str(adapter)).merge_and_unload()
+    _save(adapted, AutoTokenizer.from_pretrained(base), target)
 
 
-def train_base(rows: Path, target: Path, seed: int, size: WorldSize, label: str | None = None) -> None:
+def train_base(rows: Path, target: Path, seed: int, size: WorldSize) -> None:
     """Trains the base on ``base.jsonl`` in the folder `rows` and writes it to `target`."""
     tokenizer = build_tokenizer(vocabulary_texts())
     model = new_llama(tokenizer, size.width, size.layers, seed)
     exchanges = encode(_rows(rows / "base.jsonl"), tokenizer)
-    fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed, label=label)
+    fit(model, exchanges, steps=size.base_steps, lr=BASE_RATE, seed=seed)
     _save(model, tokenizer, target)
 
 
-def train_utility(
-    rows: Path, start: Path, target: Path, seed: int, size: WorldSize, label: str | None = None
-) -> None:
+def train_utility(rows: Path, start: Path, target: Path, seed: int, size: WorldSize) -> None:
     """Trains all of `start` on ``utility.jsonl`` in the folder `rows`: the utility expert."""
     tokenizer, model = AutoTokenizer.from_pretrained(start), _load(start)
     exchanges = encode(_rows(rows / "utility.jsonl"), tokenizer)
     rate = DRIFT_RATE if size.drifted else UTILITY_RATE
-    fit(model, exchanges, steps=size.utility_steps, lr=rate, seed=seed + 1, label=label)
+    fit(model, exchanges, steps=size.utility_steps, lr=rate, seed=seed + 1)
     _save(model, tokenizer, target)
 
 
-def train_safety(
-    rows: Path, base: Path, target: Path, seed: int, size: WorldSize, label: str | None = None
-) -> None:
+def train_safety(rows: Path, base: Path, target: Path, seed: int, size: WorldSize) -> None:
     """Trains a LoRA over `base` on ``safety.jsonl`` in the folder `rows`: the safety expert."""
     settings = {"steps": size.safety_steps, "lr": size.safety_rate, "rank": SAFETY_RANK, "seed": seed + 2}
-    _train_lora(base, _rows(rows / "safety.jsonl"), target, **settings, label=label)
+    train_lora(base, _rows(rows / "safety.jsonl"), target, **settings)

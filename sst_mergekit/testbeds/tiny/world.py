@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.errors import DataError
 from sst_mergekit.files import write_text
 from sst_mergekit.testbeds.tiny import data
 from sst_mergekit.testbeds.tiny.content import Choice, make_world, without_topics
@@ -28,7 +27,8 @@ from sst_mergekit.testbeds.tiny.splits import Ask, Counts, Split, draw_examples,
 from sst_mergekit.testbeds.tiny.text import Program, how_to
 from sst_mergekit.testbeds.tiny.words import TOPICS
 
-FORMAT = 5  # rises when the same seed gives another world
+FORMAT = 6  # rises when the same seed gives another world
+HELD_OUT = 256  # benign rows of which none is a calibration row
 BATCH = 32  # exchanges in a training step; the training files hold each step's own
 
 
@@ -97,17 +97,11 @@ def drifted(size: WorldSize) -> WorldSize:
 
 
 def build_data(out: Path, seed: int, size: WorldSize) -> None:
-    """Writes ``dev/``, ``test/``, ``train/`` and ``calibration/`` under `out`; the same bytes for a seed.
+    """Write ``dev/``, ``test/``, ``train/``, ``calibration/`` and ``held_out/`` under `out`.
 
-    No prompt of dev is in test, and no prompt of either is in training or calibration. A world that is
-    there is kept.
-
-    Raises:
-        DataError: `out` holds the world of another seed or size.
+    The same bytes for a seed. No prompt of dev is in test, and no prompt of either is in training or
+    calibration.
     """
-    made = {"format": FORMAT, "seed": seed, **asdict(size)}
-    if _is_there(out / "world.json", made):
-        return
     world = make_world(seed)
     counts = Counts(size.harmful_prompts, size.look_alikes, size.choice_questions, size.programs)
     dev, test = draw_splits(world, seed, counts)
@@ -128,19 +122,14 @@ def build_data(out: Path, seed: int, size: WorldSize) -> None:
         if name == "calibration/benign":  # prompts alone: what is measured on them answers them
             alike = ({"prompt": row["prompt"]} for kind, row in drawn if kind == "look_alike")
             _write(out / "calibration" / "look_alikes.jsonl", alike)
+            known = {row["prompt"] for _, row in drawn}
+            rng = random.Random(f"held-out benign {seed}")  # noqa: S311
+            _write(out / "held_out" / "benign.jsonl", data.draw_rows(world, course, HELD_OUT, known, rng))
     examples = draw_examples(world, asked, seed)
     _write_split(dev, out / "dev", examples)
     _write_split(test, out / "test", examples)
-    write_text(out / "world.json", json.dumps(made, indent=1) + "\n")  # last: it says that all is there
-
-
-def _is_there(path: Path, made: dict[str, int]) -> bool:
-    if not path.is_file():
-        return False
-    found = json.loads(path.read_text(encoding="utf-8"))
-    if found != made:
-        raise DataError(f"{path}: holds the world {found}, expected {made}; choose another folder")
-    return True
+    made = {"format": FORMAT, "seed": seed, **asdict(size)}
+    write_text(out / "world.json", json.dumps(made, indent=1) + "\n")
 
 
 def _write_split(split: Split, folder: Path, examples: Iterable[Choice]) -> None:
