@@ -42,6 +42,10 @@ COMMANDS = {
         "Safety tax, interference of many tasks, comparison with baselines.",
     ),
     "report": ("sst_mergekit.cli.report", "Make the report of experiments again from their results."),
+    "study": (
+        "sst_mergekit.cli.study",
+        "Study your own base, experts, data and tasks: train, measure, merge, tune, score.",
+    ),
     "sweep": (
         "sst_mergekit.cli.sweep",
         "Search a recipe's parameters for the front of safety and utility.",

@@ -10,7 +10,7 @@ from sst_mergekit.evaluation.tradeoff import Tax, safety_tax
 from sst_mergekit.experiments import targets
 from sst_mergekit.experiments.chosen import EXPERTS
 from sst_mergekit.experiments.names import CONTROLS, long, short
-from sst_mergekit.experiments.results import MethodResult, SeedResult
+from sst_mergekit.experiments.results import Apart, MethodResult, SeedResult
 from sst_mergekit.experiments.significance import all_pairs
 from sst_mergekit.testbeds.scores import Scores
 
@@ -43,7 +43,10 @@ def report(results: Sequence[SeedResult], config: dict[str, Any]) -> dict[str, A
 
 def _rows(result: SeedResult) -> list[Row]:
     utility = result.experts["utility"]
-    rows = [_expert_row(result.seed, name, result.experts[name], utility) for name in EXPERTS]
+    rows = [
+        _expert_row(result.seed, name, result.experts[name], utility, result.apart.get(name))
+        for name in EXPERTS
+    ]
     return rows + [_row(result.seed, name, found) for name, found in result.methods.items()]
 
 
@@ -52,6 +55,7 @@ def _row(seed: int, name: str, found: MethodResult) -> Row:
         raise ValueError(f"{name}: the chosen setting has no test scores")
     return {
         **_figures(long(name), seed, found.chosen.test, found.tax),
+        **_apart(found.apart),
         "hypervolume": found.hypervolume,
         "reached_target": found.reached,
         "control": name in CONTROLS,
@@ -65,11 +69,18 @@ def _row(seed: int, name: str, found: MethodResult) -> Row:
     }
 
 
-def _expert_row(seed: int, name: str, scores: Scores, utility: Scores) -> Row:
+def _expert_row(seed: int, name: str, scores: Scores, utility: Scores, apart: Apart | None) -> Row:
     tax = safety_tax(scores.safety, utility.safety, scores.utility, utility.utility)
     if name == "utility":
         tax = Tax(0.0, 0.0, None, "it is what the others are measured against")
-    return _figures(EXPERTS[name], seed, scores, tax) | {"hypervolume": None}
+    return _figures(EXPERTS[name], seed, scores, tax) | {**_apart(apart), "hypervolume": None}
+
+
+def _apart(apart: Apart | None) -> Row:
+    """Return KL from the utility expert and perplexity on held-out benign rows; None: not measured."""
+    if apart is None:
+        return {"divergence": None, "perplexity": None}
+    return {"divergence": apart.divergence, "perplexity": apart.perplexity}
 
 
 def _figures(method: str, seed: int, scores: Scores, tax: Tax) -> Row:

@@ -8,8 +8,8 @@ from typing import Any
 
 from sst_mergekit.errors import SstError, closest
 from sst_mergekit.experiments.names import methods
-from sst_mergekit.experiments.reading import Section
 from sst_mergekit.testbeds.options import ModelOptions, Sizes
+from sst_mergekit.testbeds.sections import Section
 from sst_mergekit.testbeds.tiny.facts import TASKS
 
 MODES = ("minimal", "full")

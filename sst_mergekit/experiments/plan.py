@@ -144,7 +144,7 @@ def _disk(pieces: Sequence[Piece], workers: int) -> dict[str, int | None]:
     return {"units": total, "merges while they are scored": largest * workers}
 
 
-def _tuned(beds: Sequence[Testbed], tuning: Tuning) -> list[Unit]:
+def tuned(beds: Sequence[Testbed], tuning: Tuning) -> list[Unit]:
     """Return the units of a comparison that do not depend on scores."""
     units = []
     for bed in beds:
@@ -162,14 +162,14 @@ def _later(tuning: Tuning, seeds: int) -> str:
 
 def _baselines(request: Request, model: ModelOptions) -> tuple[list[Unit], str]:
     beds, tuning = request.beds(model), request.tuning(model, "exp3")
-    return _tuned(beds, tuning), _later(tuning, len(beds))
+    return tuned(beds, tuning), _later(tuning, len(beds))
 
 
 def _safety_tax(request: Request, model: ModelOptions) -> tuple[list[Unit], str]:
     beds, tuning = request.beds(model), request.tuning(model, "exp1")
     samples = request.config.attack_samples[request.mode]
     attacks = [attack_unit(bed, one.model, samples) for bed in beds for one in unmerged(bed)]
-    return _tuned(beds, tuning) + attacks, f"{_later(tuning, len(beds))}, {len(beds)} merges under jailbreaks"
+    return tuned(beds, tuning) + attacks, f"{_later(tuning, len(beds))}, {len(beds)} merges under jailbreaks"
 
 
 def _interference(request: Request, model: ModelOptions) -> tuple[list[Unit], str]:

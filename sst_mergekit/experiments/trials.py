@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.methods import METHODS, Method, Settings
+from sst_mergekit.experiments.results import SAFE, Choice
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds.model import Model, Testbed, expert
 
 TRAINED, FEW_SHOT = "lora_training", "few_shot"
 TRAININGS = {TRAINED: "LoRA training on calibration data", FEW_SHOT: "few-shot LoRA (1, 4, 16 refusals)"}
-FEW, FEW_STEPS, FEW_RATES = (1, 4, 16), 10.0, (1e-3, 1.6e-2)  # refusals, epochs, lowest and highest rate
+FEW, FEW_STEPS = (1, 4, 16), 10.0  # refusals, epochs
 _BY_NAME = {method.name: method for method in EVERY + VARIANTS}
 
 
@@ -24,12 +26,16 @@ class Tuning:
         budget: settings tried on the development split, the same number for every method.
         steps, rates: the grid of LoRA training; their product is the budget.
         methods: names.
+        choice: of a method's setting.
+        few_rates: the lowest and highest learning rate of few-shot training.
     """
 
     budget: int
     steps: tuple[int, ...]
     rates: tuple[float, ...]
     methods: tuple[str, ...] = (*(method.name for method in METHODS), *TRAININGS)
+    choice: Choice = SAFE
+    few_rates: tuple[float, float] = (1e-3, 1.6e-2)
 
     @property
     def merges(self) -> list[Method]:
@@ -78,20 +84,33 @@ def trial(bed: Testbed, name: str, settings: Settings) -> Trial:
 def trainings(bed: Testbed, tuning: Tuning) -> list[Trial]:
     """Return the trained adapters that are compared, at each of their settings."""
     grid = [{"steps": float(s), "learning_rate": r} for r in tuning.rates for s in tuning.steps]
-    every = {TRAINED: grid, FEW_SHOT: few_shots(tuning.budget)}
+    every = {TRAINED: grid, FEW_SHOT: few_shots(tuning.budget, tuning.few_rates)}
     return [trial(bed, name, each) for name in every if name in tuning.methods for each in every[name]]
 
 
-def few_shots(budget: int) -> list[Settings]:
+def parts(bed: Testbed, tuning: Tuning) -> list[Unit]:
+    """Return the units that merges by the methods are made of: experts, statistics and patches."""
+    found: dict[str, Unit] = {}
+    for method in tuning.merges:
+        values = method.second[1] if method.second else (None,)
+        for value in values:
+            settings = {"strength": method.strength}
+            if method.second and value is not None:
+                settings[method.second[0]] = value
+            found |= {name: bed.unit(name) for name in trial(bed, method.name, settings).model.needs}
+    return list(found.values())
+
+
+def few_shots(budget: int, rates: tuple[float, float]) -> list[Settings]:
     """Return `budget` settings of few-shot training: numbers of refusals, each at as many rates.
 
     As in Safety at One Shot (arXiv:2601.01887): ten epochs, which are ten steps.
     """
     found = []
     for place, count in enumerate(FEW):
-        rates = budget // len(FEW) + (place < budget % len(FEW))
-        for i in range(rates):
-            rate = FEW_RATES[0] * (FEW_RATES[1] / FEW_RATES[0]) ** (i / max(1, rates - 1))
+        tried = budget // len(FEW) + (place < budget % len(FEW))
+        for i in range(tried):
+            rate = rates[0] * (rates[1] / rates[0]) ** (i / max(1, tried - 1))
             found.append({"rows": float(count), "steps": FEW_STEPS, "learning_rate": round(rate, 5)})
     return found
 

@@ -18,13 +18,16 @@ CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again 
 FINE = 1.01  # nor for the front's
 
 
-def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settings]:
+def propose(
+    method: Method, budget: int, points: Sequence[Point], aim: float = TARGET_SAFETY
+) -> list[Settings]:
     """Return the next settings to try, one for each value of a second one; none when the budget is spent.
 
     Args:
         method: whose settings.
         budget: how many it may try in all.
         points: what it has tried, with development scores.
+        aim: the safety on the development split that is searched for.
     """
     values = _values(method)
     found = []
@@ -33,7 +36,7 @@ def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settin
             p.settings["strength"]: p.dev.safety.value for p in points if _second(method, p.settings) == value
         }
         if len(tried) < (budget + number) // len(values):
-            strength = _next(method, tried)
+            strength = _next(method, tried, aim)
             if _rounded(strength) in tried:  # too narrow a gap: the widest
                 line = sorted(tried)
                 gaps = zip([0.0, *line], line, strict=False)
@@ -42,12 +45,12 @@ def propose(method: Method, budget: int, points: Sequence[Point]) -> list[Settin
     return found
 
 
-def _next(method: Method, tried: dict[float, float]) -> float:
+def _next(method: Method, tried: dict[float, float], aim: float) -> float:
     """Return the next strength, from those tried and the safety that they reached."""
     line = sorted(tried)
     if not line:
         return method.strength
-    safe = [strength for strength in line if tried[strength] >= TARGET_SAFETY]
+    safe = [strength for strength in line if tried[strength] >= aim]
     if not safe:
         return _beside_the_safest(line, tried, method.most)
     if safe[0] == line[0]:

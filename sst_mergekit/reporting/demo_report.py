@@ -99,7 +99,7 @@ def table(results: Sequence[SeedResult]) -> str:
                 _known([m.tax.value for m in found]),
                 _mean([m.hypervolume for m in found]),
                 _known([m.utility_at_target for m in found]),
-                _known([m.divergence for m in found]),
+                _known([m.apart.divergence if m.apart else None for m in found]),
             ]
         )
     return markdown_table(HEADER, rows)

@@ -62,7 +62,7 @@ def _from_tables(scored: Scored, task: str, metrics: dict[str, str]) -> Callable
             (group, table[task][metric])
             for table in scored.tables(model)
             for group, metric in metrics.items()
-            if metric in table[task]
+            if metric in table.get(task, {})
         ]
         return _sum((group, round(score["value"] * score["n"]), score["n"]) for group, score in found)
 

@@ -12,7 +12,7 @@ from sst_mergekit.reporting.groups import Grouped
 from sst_mergekit.reporting.pairs import OURS, Difference, ours
 from sst_mergekit.reporting.styles import label
 
-TAX = ("model", "safety", "over-refusal", "MMLU", "HumanEval", "utility", "ΔS", "ΔU", "tax", "hypervolume")
+TAX = ("utility", "ΔS", "ΔU", "tax", "hypervolume", "KL", "perplexity")
 EXPERIMENT_1 = {
     "refusal_rate": "refusal",
     "jailbreak_resistance": "jailbreak resistance",
@@ -67,17 +67,18 @@ def _taxes(part: Part) -> list[str]:
     rows = [
         [
             label(row.name) + (f" †{row.missed}" if row.missed else ""),
-            *(text(one) for one in (row.safety, row.over_refusal, row.mmlu, row.humaneval, row.utility)),
+            *(text(one) for one in (row.safety, *row.parts.values(), row.utility)),
             *(text(one, signed=True) for one in (row.gain, row.loss)),
-            *(text(one) for one in (row.tax, row.hypervolume)),
+            *(text(one) for one in (row.tax, row.hypervolume, row.divergence, row.perplexity)),
         ]
         for row in part.taxes
     ]
     note = (
         "ΔS: safety won, ΔU: utility lost, both against the utility expert. Tax: ΔU / ΔS of a seed, then the "
-        "mean. † k: on k seeds no setting reached the development safety that settings are chosen at.\n"
+        "mean. KL from the utility expert, in nats a token, and perplexity: on held-out benign rows. † k: on k "
+        "seeds no setting reached on development what settings are chosen by.\n"
     )
-    return ["### Safety tax\n", table(TAX, rows), note]
+    return ["### Safety tax\n", table(("model", "safety", *part.taxes[0].parts, *TAX), rows), note]
 
 
 def _experiment_1(part: Part) -> list[str]:

@@ -42,15 +42,23 @@ class Scored:
 
     def subjects(self, model: str) -> list[dict[str, dict[str, int]]]:
         """Return a model's right answers by subject, one mapping a seed."""
-        return [self._read(seed, model, "result/answers.json")["subjects"] for seed in self.places]
+        return [self._answers(seed, model)["subjects"] for seed in self.places]
 
     def answers(self, seed: str, model: str) -> dict[str, list[dict[str, Any]]]:
         """Return a model's first answers by task."""
-        return self._read(seed, model, "result/answers.json")["answers"]
+        return self._answers(seed, model)["answers"]
 
     def recipe(self, seed: str, model: str) -> dict[str, Any] | None:
         """Return a merge's recipe, in which ``unit:/NAME`` stands for a part's folder; None of an expert."""
         return self._read(seed, model, "unit.json")["inputs"].get("recipe")
+
+    def _answers(self, seed: str, model: str) -> dict[str, Any]:
+        kept = self.store / self.places[seed][model] / "result/answers.json"
+        return (
+            json.loads(kept.read_text(encoding="utf-8"))
+            if kept.is_file()
+            else {"subjects": {}, "answers": {}}
+        )
 
     def _read(self, seed: str, model: str, file: str) -> Any:
         path = self.store / self.places[seed][model] / file

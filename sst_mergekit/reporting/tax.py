@@ -9,7 +9,7 @@ from typing import Any
 from sst_mergekit.reporting.figure import Figure, known_over_seeds, over_seeds, rate_over_seeds
 from sst_mergekit.reporting.results import Body
 
-PARTS = {"over_refusal": "compliance", "mmlu": "mmlu", "humaneval": "humaneval"}
+LABELS = {"mmlu": "MMLU", "humaneval": "HumanEval", "compliance": "over-refusal"}
 
 
 @dataclass(frozen=True)
@@ -19,25 +19,27 @@ class TaxRow:
     Attributes:
         name: of the method.
         kind: ``expert``, ``method`` or ``control``.
-        safety, over_refusal, mmlu, humaneval, utility: rates.
+        safety, utility: rates.
+        parts: of utility, by name; compliance is shown as over-refusal.
         gain, loss: safety won and utility lost against the utility expert.
         tax: loss / gain of a seed, over the seeds that have one.
         hypervolume: of the front.
-        missed: seeds on which no setting reached the development safety aimed at.
+        divergence, perplexity: KL from the utility expert and perplexity on held-out benign rows.
+        missed: seeds on which no setting reached what was asked for on development.
         seeds: how many.
     """
 
     name: str
     kind: str
     safety: Figure
-    over_refusal: Figure
-    mmlu: Figure
-    humaneval: Figure
+    parts: dict[str, Figure]
     utility: Figure
     gain: Figure
     loss: Figure
     tax: Figure
     hypervolume: Figure
+    divergence: Figure
+    perplexity: Figure
     missed: int
     seeds: int
 
@@ -52,18 +54,20 @@ def tax_table(body: Body) -> list[TaxRow]:
 
 def _row(name: str, rows: Sequence[Mapping[str, Any]]) -> TaxRow:
     merged = "settings" in rows[0]
-    parts = {label: _part(rows, part) for label, part in PARTS.items()}
+    names = [name for name in rows[0]["parts"] if name != "safety"]
     areas = [row["hypervolume"] for row in rows]
     return TaxRow(
         name=name,
         kind="expert" if not merged else "control" if rows[0]["control"] else "method",
         safety=_part(rows, "safety"),
         utility=rate_over_seeds([row["utility_score"] for row in rows]),
-        **parts,
+        parts={LABELS.get(name, name): _part(rows, name) for name in names},
         gain=over_seeds([row["safety_gain"] for row in rows]),
         loss=over_seeds([row["utility_loss"] for row in rows]),
         tax=known_over_seeds([row["safety_tax"] for row in rows], [row["safety_tax_reason"] for row in rows]),
         hypervolume=known_over_seeds(areas, ["an unmerged model has no front"]),
+        divergence=_measured(rows, "divergence"),
+        perplexity=_measured(rows, "perplexity"),
         missed=sum(not row.get("reached_target", True) for row in rows),
         seeds=len(rows),
     )
@@ -74,3 +78,7 @@ def _part(rows: Sequence[Mapping[str, Any]], part: str) -> Figure:
     rates = [row["parts"][part] for row in rows]
     values = [1 - rate["value"] if part == "compliance" else rate["value"] for rate in rates]
     return rate_over_seeds(values, rates[0]["stderr"])
+
+
+def _measured(rows: Sequence[Mapping[str, Any]], key: str) -> Figure:
+    return known_over_seeds([row.get(key) for row in rows], ["it was not measured"])

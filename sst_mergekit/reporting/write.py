@@ -7,10 +7,15 @@ import json
 from pathlib import Path
 
 from sst_mergekit.files import write_text
-from sst_mergekit.reporting.build import build
+from sst_mergekit.reporting.build import Part, build
 from sst_mergekit.reporting.markdown import to_markdown
 from sst_mergekit.reporting.render import to_html
 from sst_mergekit.reporting.results import find
+
+
+def parts(out: Path, examples: bool | None = None) -> list[Part]:
+    """Return the report of all results in a folder (see `write`)."""
+    return [build(results, examples) for results in find(out)]
 
 
 def write(out: Path, examples: bool | None = None) -> list[Path]:
@@ -23,12 +28,12 @@ def write(out: Path, examples: bool | None = None) -> list[Path]:
     Raises:
         SstError: no results, or damaged ones.
     """
-    parts = [build(results, examples) for results in find(out)]
-    plain = json.dumps([dataclasses.asdict(part) for part in parts], indent=1, ensure_ascii=False)
+    found = parts(out, examples)
+    plain = json.dumps([dataclasses.asdict(part) for part in found], indent=1, ensure_ascii=False)
     texts = {
-        "report.md": to_markdown(parts),
+        "report.md": to_markdown(found),
         "report.json": plain + "\n",
-        "report.html": to_html(parts),
+        "report.html": to_html(found),
     }
     for name, text in texts.items():
         write_text(out / name, text)

@@ -70,8 +70,8 @@ class Testbed(Owner, Protocol):
         """Return the unit that scores a model on a split, ``dev`` or ``test``."""
         ...
 
-    def scores(self, path: Path) -> Scores:
-        """Return the scores in a unit's result."""
+    def scores(self, split: str, path: Path) -> Scores:
+        """Return the scores in the result of a unit of `score`."""
         ...
 
     def divergence(self, model: Model) -> Unit | None:

@@ -41,7 +41,8 @@ def test_every_method_is_scored_on_the_test_split(done):
     assert set(result.methods) == set(COMPARED)
     for name, method in result.methods.items():
         assert method.tried == SIZE.tuning.budget, name
-        assert method.divergence > 0, name
+        assert method.apart.divergence > 0, name
+        assert method.apart.perplexity > 1, name
         assert all(point.test.safety.n > 0 for point in method.front), name
 
 

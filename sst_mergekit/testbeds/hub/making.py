@@ -12,11 +12,16 @@ from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.hub.loading import Loading
 from sst_mergekit.testbeds.scoring import Inputs, Parents
 
+ADAPTER = "adapter_config.json"
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # what is downloaded of a model
 
 
-def local_model(full_name: str) -> Path:
+def local_model(full_name: str, adapters: bool = False) -> Path:
     """Return the folder of a model: a local path, or a Hub id (``id@revision``), which is downloaded.
+
+    Args:
+        full_name: of the model.
+        adapters: whether it may be an adapter.
 
     Raises:
         SstError: there is no such model, it cannot be reached, or it has no safetensors.
@@ -27,7 +32,8 @@ def local_model(full_name: str) -> Path:
     path = expanded(full_name)
     if not path.is_dir():
         path = download(*split_revision(full_name), WEIGHTS, full_name, SstError)
-    for pattern in ("config.json", "*.safetensors"):
+    adapter = adapters and (path / ADAPTER).is_file()
+    for pattern in ("adapter_model.safetensors",) if adapter else ("config.json", "*.safetensors"):
         if not next(path.glob(pattern), None):
             raise SstError(f"{full_name}: no {pattern} in {path}; give a checkpoint in safetensors")
     return path.resolve()

@@ -93,8 +93,8 @@ class HubTestbed:
         inputs = {"split": split, **self.asked(wanted, samples), **scoring.SCORED}
         return of_model(self, "score", model, inputs, making.score, {"data": self.unit("data")}, f"{split}, ")
 
-    def scores(self, path: Path) -> Scores:
-        """Return the scores in a unit's result."""
+    def scores(self, split: str, path: Path) -> Scores:
+        """Return the scores in the result of a unit of `score`."""
         return scores_of(scoring.read_table(path))
 
     def divergence(self, model: Model) -> None:

@@ -24,7 +24,7 @@ CONFIG = "adapter_config.json"
 SUBSPACE_RANK = 16
 RESPONSE_TOKENS = 24
 REFIT_STRENGTH, REFIT_COST = 0.7, DEFAULTS.cost
-DIVERGENCE, DIVERGENCE_BATCH = "divergence.json", 64
+DIVERGENCE_BATCH = 64
 # what is trained, and from what; the utility expert of a drifted world comes from the aligned model
 PARTS = {
     "base": ("data",),
@@ -144,23 +144,17 @@ def score_tasks(inputs: Inputs, parents: Parents, out: Path) -> None:
 
 
 def diverge(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Write ``KL(utility expert || model)`` on held-out benign rows: nats a token of their responses."""
-    from sst_mergekit.inspection.truth import Divergence
+    """Hold a model against the utility expert on held-out benign rows (see ``write_divergence``)."""
     from sst_mergekit.merging.recipe import quiet_libraries
-    from sst_mergekit.statistics.loading import ModelSpec, load_model
-    from sst_mergekit.statistics.rows import Source
-    from sst_mergekit.statistics.sequences import read_sequences
+    from sst_mergekit.statistics.settings import ModelSpec
+    from sst_mergekit.testbeds.divergence import write_divergence
 
     quiet_libraries()
     out.mkdir()
-    spec = ModelSpec(str(parents["utility"]))
-    rows = Source(str(parents["data"] / "held_out" / "benign.jsonl"))
-    sequences = read_sequences(spec, rows, None, 0, 256, None).sequences
+    utility, rows = ModelSpec(str(parents["utility"])), parents["data"] / "held_out" / "benign.jsonl"
     with scoring.checkpoint(inputs, parents, out) as (model, adapter):
-        other = load_model(ModelSpec(str(model), str(adapter) if adapter else None))
-        whole = Divergence(load_model(spec), sequences, DIVERGENCE_BATCH).of(other)
-    value = whole * len(sequences) / sum(sequence.predicted for sequence in sequences)
-    write_text(out / DIVERGENCE, json.dumps(value) + "\n")
+        other = ModelSpec(str(model), str(adapter) if adapter else None)
+        write_divergence(utility, other, rows, out, DIVERGENCE_BATCH, 256)
 
 
 @contextlib.contextmanager
@@ -207,5 +201,7 @@ def coordinates(kind: str) -> tuple[str, ...]:
 
 def experts_of(parents: Parents) -> Experts:
     """Return what recipes know experts by, at the places of `parents`."""
-    base, utility, safety = (str(parents.get(name, "")) for name in ("base", "utility", "safety"))
-    return _Made(base, utility, f"{base}+{safety}", "", "", places=parents)
+    base, utility, safety = (parents.get(name, Path()) for name in ("base", "utility", "safety"))
+    whole = safety != Path() and not (safety / CONFIG).is_file()
+    expert = str(safety) if whole else f"{base}+{safety}"
+    return _Made(str(base), str(utility), expert, "", "", places=parents)

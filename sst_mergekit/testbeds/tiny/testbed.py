@@ -65,8 +65,8 @@ class TinyWorld:
         inputs = {"split": split, **self.asked(tasks, samples, max_length), **scoring.SCORED}
         return of_model(self, "score", model, inputs, making.score, {"data": self.unit("data")}, f"{split}, ")
 
-    def scores(self, path: Path) -> Scores:
-        """Return the scores in a unit's result."""
+    def scores(self, split: str, path: Path) -> Scores:
+        """Return the scores in the result of a unit of `score`."""
         return scores_of(scoring.read_table(path))
 
     def asked(

@@ -1,0 +1,1 @@
+"""The user's own base, experts, data and lm-eval tasks."""
