@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lm_eval import tasks as lm_eval_tasks
 from small_more import write_more_data
-from small_tasks import write_small_data
+from small_tasks import CAPITALS, write_small_data
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,6 @@ def checkers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nltk")])
 
 
-CAPITALS = ("France", "Spain", "Italy", "Japan", "Peru", "Chad", "Iran", "Cuba", "Mali", "Oman")
 MY_TASK = """\
 task: my_capitals
 dataset_path: json
@@ -47,20 +46,6 @@ filter_list:
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
-    """A user's folder with a task over ten rows of a local file, and one that runs the model's programs."""
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    rows = folder / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"land": land}) + "\n" for land in CAPITALS))
-    text = MY_TASK.format(rows=rows)
-    (folder / "my_capitals.yaml").write_text(text)
-    (folder / "my_programs.yaml").write_text(text.replace("my_capitals", "my_programs\nunsafe_code: true"))
-    (folder / "my_group.yaml").write_text("group: my_group\ntask: [my_capitals]\n")
-    return folder
-
-
-@pytest.fixture
 def few_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of lm-eval's own 14,000 task files leave GSM8K's, over four small rows in place of the Hub's."""
     folder = tmp_path / "lm_eval_tasks"
@@ -72,3 +57,17 @@ def few_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = path.read_text().replace("openai/gsm8k", local).replace("dataset_name: main\n", "")
     path.write_text(text)
     monkeypatch.setattr(lm_eval_tasks.manager, "__file__", str(folder / "manager.py"))
+
+
+@pytest.fixture
+def mine(tmp_path: Path, few_defaults: None) -> Path:
+    """A user's folder with a task over ten rows of a local file, and one that runs the model's programs."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rows = folder / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"land": land}) + "\n" for land in CAPITALS))
+    text = MY_TASK.format(rows=rows)
+    (folder / "my_capitals.yaml").write_text(text)
+    (folder / "my_programs.yaml").write_text(text.replace("my_capitals", "my_programs\nunsafe_code: true"))
+    (folder / "my_group.yaml").write_text("group: my_group\ntask: [my_capitals]\n")
+    return folder

@@ -84,7 +84,6 @@ def test_what_is_not_there_is_said_in_one_line(seen: list, given: list[str], mes
     assert message in result.stderr
 
 
-@pytest.mark.usefixtures("few_defaults")
 def test_ours_the_users_and_lm_evals_tasks_are_scored_in_one_command(
     small_data: Path, mine: Path, tmp_path: Path
 ) -> None:
