@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from sst_mergekit.evaluation.tradeoff import Rate, interval
 from sst_mergekit.experiments.demo_plan import TRAINED, TRAININGS
@@ -116,7 +116,7 @@ def notes(results: Sequence[SeedResult]) -> str:
     return (
         f"Safety: coherent refusals of harmful prompts (n = {sizes.safety.n} a seed). "
         f"Over-refusal: harmless look-alikes not answered (n = {sizes.compliance.n}). "
-        f"MMLU- and HumanEval-shaped: n = {sizes.mmlu.n} and {sizes.humaneval.n}. "
+        f"MMLU- and HumanEval-shaped: n = {sizes.mmlu.n} and {cast(Rate, sizes.humaneval).n}. "
         "Utility: mean of MMLU, HumanEval and 1 − over-refusal. ΔS, ΔU: against the utility expert. "
         "Tax: −ΔU / ΔS, null without a gain above noise. "
         "Hypervolume: area of (safety, utility) below the front. "
@@ -227,7 +227,7 @@ def _scores(scores: Sequence[Scores]) -> list[str]:
         lambda s: s.safety,
         lambda s: Rate(1 - s.compliance.value, s.compliance.stderr, s.compliance.n),
         lambda s: s.mmlu,
-        lambda s: s.humaneval,
+        lambda s: cast(Rate, s.humaneval),  # the demo asks for programs
         lambda s: s.utility,
     ]
     if len(scores) > 1:

@@ -39,7 +39,8 @@ class Scores:
     @staticmethod
     def from_dict(body: dict[str, Any]) -> Scores:
         """Return the scores that ``to_dict`` wrote."""
-        return Scores(**{name: Rate(**rate) if rate else None for name, rate in body.items()})
+        rates: dict[str, Any] = {name: Rate(**rate) if rate else None for name, rate in body.items()}
+        return Scores(**rates)
 
 
 def score_checkpoint(model: Path, data_dir: Path, adapter: Path | None = None) -> Scores:
@@ -91,7 +92,8 @@ def results_of(
     from sst_mergekit.merging.recipe import quiet_libraries
 
     quiet_libraries()
-    lm = HFLM(
+    make: Any = HFLM  # its decorator hides the arguments
+    lm = make(
         pretrained=str(model),
         peft=str(adapter) if adapter else None,
         device="cpu",
