@@ -16,6 +16,11 @@ from sst_mergekit.evaluation.processes import dividing_requests
 from sst_mergekit.evaluation.task_names import our_tasks, task_folders
 
 SUBCOMMANDS = ("run", "ls", "validate")
+_REMEDIES = {  # of lm-eval's errors, by their texts
+    "Tasks not found": "'sst-mergekit eval ls tasks' lists all names",
+    "Duplicate task": "ask for the group or for its members",
+    "marked as unsafe": "give --confirm_run_unsafe_code to have the model's programs run",
+}
 
 
 def parsed(arguments: Sequence[str]) -> Namespace:
@@ -50,7 +55,7 @@ def execute(asked: Namespace) -> None:
     """Do what was asked, by lm-eval's own code; a batch that does not fit into memory is halved for good.
 
     Raises:
-        EvaluationError: a task that is not there.
+        EvaluationError: a task that is not there or there twice, or that needs consent.
     """
     from lm_eval import tasks
     from lm_eval.utils import setup_logging
@@ -61,17 +66,20 @@ def execute(asked: Namespace) -> None:
         asked.func(asked)
 
     setup_logging()
+    if asked.command != "run":
+        return attempt(None)
     size = str(getattr(asked, "batch_size", ""))
     alone = partial(tasks.TaskManager, include_defaults=False)
     # lm-eval reads its own 14,000 task files, for seconds of each run, also where none of them is asked for
     index = patch.object(tasks, "TaskManager", alone) if _ours_alone(asked) else nullcontext()
     try:
         with dividing_requests(), index:
-            halving(attempt, int(size) if size.isdecimal() else None)
+            return halving(attempt, int(size) if size.isdecimal() else None)
     except ValueError as error:
-        if "Tasks not found" not in str(error):
+        remedy = next((remedy for text, remedy in _REMEDIES.items() if text in str(error)), None)
+        if remedy is None:
             raise
-        raise EvaluationError(f"--tasks: {error}; 'sst-mergekit eval ls tasks' lists all names") from error
+        raise EvaluationError(f"--tasks: {error}; {remedy}") from error
 
 
 def _ours_alone(asked: Namespace) -> bool:

@@ -1,4 +1,8 @@
-"""Scores many models in one process: tasks are built once, models are passed one after the other."""
+"""Scores many models in one process: tasks are built once, models are passed one after the other.
+
+It stands before ``lm_eval.evaluate`` for what that leaves to its caller: seeds, consent, checks in one line,
+and a table with the number of documents behind each metric.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Goes on with half the batch where the accelerator's memory is full; lm-eval would end the run."""
+"""Begins again with half the batch where the accelerator's memory is full.
+
+Needed because lm-eval would end the run, maybe at one of many models, and its ``auto`` looks for a batch anew
+for each model, by trials.
+"""
 
 from __future__ import annotations
 

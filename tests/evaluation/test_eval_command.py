@@ -93,9 +93,23 @@ def test_ours_the_users_and_lm_evals_tasks_are_scored_in_one_command(
     assert result.exit_code == 0, result.output
     [path] = (tmp_path / "out").rglob("results_*.json")
     assert set(json.loads(path.read_text())["results"]) == {"sst_over_refusal", "my_capitals", "gsm8k"}
-    result = CliRunner().invoke(main, [*arguments, "--tasks", "my_capital"])
-    said = "--tasks: Tasks not found: my_capital; 'sst-mergekit eval ls tasks' lists all names"
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (2, f"sst-mergekit: error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        ("my_capital", ("Tasks not found: my_capital", "'sst-mergekit eval ls tasks' lists all names")),
+        ("my_group,my_capitals", ("Duplicate task 'my_capitals'", "ask for the group or for its members")),
+        ("my_programs", ("my_programs which is marked as unsafe", "give --confirm_run_unsafe_code")),
+    ],
+)
+def test_what_lm_eval_refuses_is_said_in_one_line(mine: Path, names: str, parts: tuple[str, ...]) -> None:
+    arguments = ["eval", "--model", "dummy", "--include_path", str(mine), "--tasks", names]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    said = result.stderr.splitlines()[-1]
+    assert said.startswith("sst-mergekit: error: --tasks: ")
+    assert all(part in said for part in parts)
 
 
 @pytest.mark.parametrize(
