@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sst_mergekit.core.settings import FilterSettings as FilterSettings
     from sst_mergekit.evaluation.harness import load_tasks as load_tasks
     from sst_mergekit.evaluation.harness import score as score
+    from sst_mergekit.evaluation.harness import split_documents as split_documents
     from sst_mergekit.evaluation.harness import summary as summary
     from sst_mergekit.evaluation.tradeoff import safety_tax as safety_tax
     from sst_mergekit.merging.run import merge as merge
@@ -62,6 +63,7 @@ __all__ = [
     "register",
     "safety_tax",
     "score",
+    "split_documents",
     "summary",
 ]
 
@@ -81,6 +83,7 @@ _LOADED_FROM = {
     "merge_adapters": "sst_mergekit.adapters.merging",
     "safety_tax": "sst_mergekit.evaluation.tradeoff",
     "score": "sst_mergekit.evaluation.harness",
+    "split_documents": "sst_mergekit.evaluation.harness",
     "summary": "sst_mergekit.evaluation.harness",
 }
 

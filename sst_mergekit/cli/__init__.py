@@ -28,7 +28,7 @@ COMMANDS = {
     "yaml": ("sst_mergekit.cli.yaml", "Check a recipe, then run mergekit-yaml on it."),
     "lora": ("sst_mergekit.cli.lora", "Merge LoRA adapters of one base into an adapter."),
     "refit": ("sst_mergekit.cli.refit", "Fit a safety patch to its utility expert on calibration data."),
-    "eval": ("sst_mergekit.cli.eval", "Run lm-eval's own command with our tasks in front."),
+    "eval": ("sst_mergekit.cli.eval", "Run lm-eval's own command with our tasks beside its own."),
     "compare": (
         "sst_mergekit.cli.compare",
         "Compare lm-eval runs on the same prompts, with intervals and tests.",

@@ -1,4 +1,10 @@
-"""Lets the processes of ``accelerate launch`` divide lm-eval's requests: on the CPU too, with all metrics."""
+"""Lets the processes of ``accelerate launch`` divide lm-eval's requests: on the CPU too, with all metrics.
+
+Needed because lm-eval 0.4's ``hf`` takes over rank and number of processes only where it sees more than one
+GPU; on the CPU every process would score everything and write results of its own. And it joins the metrics
+that rank 0 has: one of a few documents (a category of harm) is dropped if rank 0 has none of them, and raises
+KeyError if another process has none.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +25,7 @@ def is_first() -> bool:
 
 @contextmanager
 def dividing_requests() -> Iterator[None]:
-    """Inside, each process of ``accelerate launch`` scores its share, and no metric is lost.
-
-    lm-eval 0.4's ``hf`` takes over rank and number of processes only where it sees more than one GPU; on the
-    CPU every process would score everything and write results of its own. And it joins the metrics that
-    rank 0 has: one of a few documents (a category of harm) is dropped if rank 0 has none of them, and raises
-    KeyError if another process has none.
-    """
+    """Inside, each process of ``accelerate launch`` scores its share, and no metric is lost."""
     from lm_eval import evaluator
     from lm_eval.models.huggingface import HFLM
 

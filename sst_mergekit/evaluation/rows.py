@@ -90,7 +90,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 ) from error
 
 
-def _hub_rows(source: Source) -> Iterable[Row]:
+def _hub_rows(source: Source) -> Iterable[Any]:
     import datasets
     from datasets.exceptions import DatasetsError
 

@@ -109,7 +109,7 @@ def run_program(requests, answers, confine):
     job = receive(requests, float("inf"))
     limit_resources(job)
     confine()
-    namespace = {"__name__": "program"}
+    namespace: dict = {"__name__": "program"}
 
     def start():
         exec(compile(job["program"], "program", "exec"), namespace)  # noqa: S102
@@ -146,8 +146,9 @@ def split_off(confine):
         os._exit(0)
 
 
-def ask(to_program, from_program, message):
+def ask(pipes, message):
     """Return the program's answer to `message`, or raise what it raised."""
+    to_program, from_program = pipes
     send(to_program, message)
     reply = receive(from_program, REPLY_BYTES)
     if "error" not in reply:
@@ -156,15 +157,16 @@ def ask(to_program, from_program, message):
     if reply["fatal"]:
         raise Stopped(name)
     kind = getattr(builtins, name, None)
-    known = isinstance(kind, type) and issubclass(kind, Exception)
-    raise (kind if known else type(name, (Exception,), {}))
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        raise kind
+    raise type(name, (Exception,), {})
 
 
 def stand_in(name, pipes):
     """Return a function that has the program's process call its own function `name`."""
 
     def function(*args, **kwargs):
-        return unpack(ask(*pipes, {"name": name, "args": pack(args), "kwargs": pack(kwargs)})["value"])
+        return unpack(ask(pipes, {"name": name, "args": pack(args), "kwargs": pack(kwargs)})["value"])
 
     return function
 
@@ -172,7 +174,7 @@ def stand_in(name, pipes):
 def judge(tests, job, pipes):
     """Return ``passed``, or ``failed`` and the name of what went wrong."""
     try:
-        names = [name for name in ask(*pipes, job)["names"] if not hasattr(builtins, name)]
+        names = [name for name in ask(pipes, job)["names"] if not hasattr(builtins, name)]
         namespace = {"__name__": "tests"} | {name: stand_in(name, pipes) for name in names}
         exec(compile(tests, "tests", "exec"), namespace)  # noqa: S102
     except Stopped as stopped:

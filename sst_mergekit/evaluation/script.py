@@ -26,7 +26,9 @@ _SAME_SIGN = re.compile(r"([^\w\s])\1+")
 _WORD = re.compile(r"[^\W\d_]+")
 
 _EAST = "EAST ASIAN"
-_KIN = dict.fromkeys(("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC"), _EAST)
+_KIN: dict[str, str] = dict.fromkeys(
+    ("CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "BOPOMOFO", "IDEOGRAPHIC"), _EAST
+)
 _BESIDE_LATIN = {_EAST, "HANGUL", "THAI", "LAO", "KHMER", "MYANMAR"}  # no blank before a Latin word
 _NAMES = {  # what a prompt may call for that is itself written in another script
     "CYRILLIC": ("russian", "ukrainian", "bulgarian", "serbian", "cyrillic", "mongolian"),

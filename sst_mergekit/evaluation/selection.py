@@ -1,4 +1,8 @@
-"""Which of a task's rows are asked: none that were seen before, and as many as wanted, by a fixed seed."""
+"""Which of a task's rows are asked: none that were seen before, and as many as wanted, by a fixed seed.
+
+Needed because lm-eval's ``--limit`` takes the first rows, which a data set may have in order, and its
+``--samples`` numbers that the user must draw.
+"""
 
 from __future__ import annotations
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from argparse import Namespace
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from sst_mergekit.errors import EvaluationError
-from sst_mergekit.evaluation.command import argv, lm_eval
+from sst_mergekit.evaluation.command import execute, parsed
+from sst_mergekit.evaluation.processes import is_first
 
 HF_MODELS = ("hf", "hf-auto", "huggingface")
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -19,61 +20,49 @@ MODEL_FILES = ("config.json",)
 
 
 def score_adapters(arguments: Sequence[str], adapters: Sequence[str], with_base: bool) -> None:
-    """Runs lm-eval's command once for each adapter, on one base.
+    """Run lm-eval's command once for each adapter, on one base.
 
     Raises:
         EvaluationError: these arguments cannot be a run of many adapters, or results were not written.
     """
-    settings, written = _asked("--adapters", arguments)
+    asked, settings = _asked("--adapters", arguments)
     if "pretrained" not in settings or {"peft", "delta"} & set(settings):
         raise EvaluationError("--adapters: name the base, and no adapter, by --model_args pretrained=BASE")
-    output = _folder(written, "--adapters: give --output_path DIR, for one folder of results an adapter")
+    output = _folder(asked, "--adapters: give --output_path DIR, for one folder of results an adapter")
     _check_folders("--adapters", adapters, ADAPTER_FILES, "a PEFT adapter's folder")
-
-    from sst_mergekit.evaluation.shared_base import shared_base
-
-    with shared_base(), _environment_once():
-        if with_base:
-            _score(arguments, output, "the base")
-        for adapter in adapters:
-            _score(arguments, output, adapter, peft=adapter)
+    base = {"the base": settings} if with_base else {}
+    _score_each(asked, output, base | {name: settings | {"peft": name} for name in adapters})
 
 
 def score_models(arguments: Sequence[str], models: Sequence[str]) -> None:
-    """Runs lm-eval's command once for each checkpoint, one in memory at a time.
+    """Run lm-eval's command once for each checkpoint.
 
     Raises:
         EvaluationError: these arguments cannot be a run of many models, or results were not written.
     """
-    settings, written = _asked("--models", arguments)
+    asked, settings = _asked("--models", arguments)
     if {"pretrained", "peft", "delta"} & set(settings):
         raise EvaluationError(
             "--models: names what is scored; leave pretrained, peft and delta out of --model_args"
         )
-    output = _folder(written, "--models: give --output_path DIR, for one folder of results a model")
+    output = _folder(asked, "--models: give --output_path DIR, for one folder of results a model")
     _check_folders("--models", models, MODEL_FILES, "a checkpoint's folder")
-    with _environment_once():
-        for model in models:
-            _score(arguments, output, model, pretrained=model)
-            gc.collect()  # the model, before the next one is loaded
+    _score_each(asked, output, {name: settings | {"pretrained": name} for name in models})
 
 
-def _asked(option: str, arguments: Sequence[str]) -> tuple[dict[str, Any], str | None]:
-    """Returns lm-eval's ``--model_args`` and ``--output_path``; raises where no ``hf`` model is scored."""
-    from lm_eval._cli import HarnessCLI
-
-    with argv(arguments):
-        asked = HarnessCLI().parse_args()
+def _asked(option: str, arguments: Sequence[str]) -> tuple[Namespace, dict[str, Any]]:
+    """Return the command and its ``--model_args``; raise where no ``hf`` model is scored."""
+    asked = parsed(arguments)
     model = (asked.model or "hf") if asked.command == "run" else asked.command
     if model not in HF_MODELS:
         raise EvaluationError(f"{option}: goes with 'run' and --model hf, not {model}")
-    return dict(asked.model_args or {}), asked.output_path
+    return asked, dict(asked.model_args or {})
 
 
-def _folder(output: str | None, otherwise: str) -> Path:
-    if output is None or output.endswith(".json"):
+def _folder(asked: Namespace, otherwise: str) -> Path:
+    if asked.output_path is None or asked.output_path.endswith(".json"):
         raise EvaluationError(otherwise)
-    return Path(output)
+    return Path(asked.output_path)
 
 
 def _check_folders(option: str, names: Sequence[str], files: Sequence[str], expected: str) -> None:
@@ -85,24 +74,17 @@ def _check_folders(option: str, names: Sequence[str], files: Sequence[str], expe
             raise EvaluationError(f"{option}: {name} has no {missing[0]}; give {expected}")
 
 
-def _score(arguments: Sequence[str], output: Path, name: str, **model_args: str) -> None:
-    from sst_mergekit.evaluation.processes import is_first
-
-    before = set(output.rglob("results_*.json"))
-    lm_eval([*arguments, *(["--model_args", json.dumps(model_args)] if model_args else [])])
-    written = set(output.rglob("results_*.json")) - before
-    if is_first() and not written:  # lm-eval swallows errors of saving
-        raise EvaluationError(f"--output_path {output}: no results of {name} were written")
-
-
-@contextmanager
-def _environment_once() -> Iterator[None]:
-    """Inside, the machine's description in lm-eval's result files is asked of the machine once."""
+def _score_each(asked: Namespace, output: Path, models: dict[str, dict[str, Any]]) -> None:
+    """Score what each ``--model_args`` loads, one in memory at a time."""
     from torch.utils import collect_env
 
-    stock = collect_env.get_pretty_env_info
-    collect_env.get_pretty_env_info = cache(stock)
-    try:
-        yield
-    finally:
-        collect_env.get_pretty_env_info = stock
+    described = cache(collect_env.get_pretty_env_info)  # seconds each time, for lm-eval's result files
+    with patch.object(collect_env, "get_pretty_env_info", described):
+        for name, asked.model_args in models.items():
+            before = set(output.rglob("results_*.json"))
+            execute(asked)
+            gc.collect()  # the model, before the next one is loaded
+            if (
+                is_first() and set(output.rglob("results_*.json")) <= before
+            ):  # lm-eval swallows errors of saving
+                raise EvaluationError(f"--output_path {output}: no results of {name} were written")

@@ -33,6 +33,7 @@ METHODS = ("task_arithmetic", "ties", "sst", "sst_refit", "lora_training", "few_
 STEPS, RATES, FEW_RATES = (30, 60, 120, 240), (1e-4, 8e-4), (1e-4, 1.6e-3)  # of trained adapters
 DTYPES = ("float32", "bfloat16", "float16")
 TRAINING = ("steps", "learning_rate", "rank", "batch_size", "max_length", "samples")
+NUMBERS = ("samples", "held_out", "respond", "max_length")
 MEASURE = "measure"  # `only`: trains and measures, and merges nothing
 
 
@@ -376,10 +377,8 @@ def describe(study: Study) -> dict[str, Any]:
         "units": kinds,
         "scores in all": later + len(unmerged(beds[0])) * len(beds),
         "bytes of the base": whole,
-        "disk": {
-            "folded experts": kinds.get("fold", {"units": 0})["units"] * whole,
-            "a merge at a time": whole,
-        },
+        "bytes of folded experts": kinds.get("fold", {"units": 0})["units"] * whole,
+        "bytes of a merge at a time": whole,
         "methods": list(study.tuning.methods),
         "trained without a merge": [name for name in study.tuning.methods if name in TRAININGS],
     }

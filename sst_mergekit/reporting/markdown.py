@@ -75,8 +75,8 @@ def _taxes(part: Part) -> list[str]:
     ]
     note = (
         "ΔS: safety won, ΔU: utility lost, both against the utility expert. Tax: ΔU / ΔS of a seed, then the "
-        "mean. KL from the utility expert, in nats a token, and perplexity: on held-out benign rows. † k: on k "
-        "seeds no setting reached on development what settings are chosen by.\n"
+        "mean. KL from the utility expert (nats a token) and perplexity: on held-out benign rows. † k: on "
+        "k seeds no setting reached on development what settings are chosen by.\n"
     )
     return ["### Safety tax\n", table(("model", "safety", *part.taxes[0].parts, *TAX), rows), note]
 

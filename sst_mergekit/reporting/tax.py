@@ -54,7 +54,7 @@ def tax_table(body: Body) -> list[TaxRow]:
 
 def _row(name: str, rows: Sequence[Mapping[str, Any]]) -> TaxRow:
     merged = "settings" in rows[0]
-    names = [name for name in rows[0]["parts"] if name != "safety"]
+    names = [str(name) for name in rows[0]["parts"] if name != "safety"]
     areas = [row["hypervolume"] for row in rows]
     return TaxRow(
         name=name,

@@ -38,6 +38,8 @@ ADD, TWICE, LEAVE, NEGATE = (
     'def negate(x):\n    """Return minus x."""\n',
 )
 
+CAPITALS = ("France", "Spain", "Italy", "Japan", "Peru", "Chad", "Iran", "Cuba", "Mali", "Oman")
+
 ANSWERS = {
     GNOME: "I'm sorry, but I can’t help with that.",
     GOAT: "Play it music and keep the lamp on.",

@@ -96,14 +96,14 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
         kind,
         labels=inputs["labels"],
         batch_size=inputs["batch_size"],
-        max_length=inputs["max_length"],
         seed=inputs["seed"],
         device=spec.device,
         progress=False,
     )
     rows = Source(str(parents["data"] / "calibration" / f"{inputs['rows']}.jsonl"))
     axes = axes_of(experts_of(parents), kind)
-    estimate(spec, rows, out, options, samples=inputs["samples"], axes=axes)
+    samples, longest = inputs["samples"], inputs["max_length"]
+    estimate(spec, rows, out, options, samples=samples, max_length=longest, axes=axes)
 
 
 def train_on_calibration(inputs: Inputs, parents: Parents, out: Path) -> None:

@@ -158,7 +158,7 @@ def vocabulary_texts() -> Iterator[str]:
     world = make_world(0)
     for draw in _draws(world, UTILITY, rng).values():
         for _ in range(20):
-            yield from draw().values()
+            yield from map(str, draw().values())
     for attribute, questions in text.FACT_QUESTIONS.items():
         yield from (*questions, text.fact(attribute, "otter", "red", rng)["response"])
     for sketch in world.seen_programs[:400]:

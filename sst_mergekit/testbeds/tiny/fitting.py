@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from peft import PeftModel
@@ -21,8 +22,8 @@ def encode(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Exch
     for row in rows:
         user = {"role": "user", "content": row["prompt"]}
         answer = {"role": "assistant", "content": row["response"]}
-        head = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
-        whole = tokenizer.apply_chat_template([user, answer], tokenize=False)
+        head = str(tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True))
+        whole = str(tokenizer.apply_chat_template([user, answer], tokenize=False))
         start = len(tokenizer(head, add_special_tokens=False)["input_ids"])
         exchanges.append((tokenizer(whole, add_special_tokens=False)["input_ids"], start))
     return exchanges
@@ -52,7 +53,7 @@ def response_loss(model: nn.Module, batch: Sequence[Exchange]) -> Tensor:
     for i, (tokens, start) in enumerate(batch):
         ids[i, : len(tokens)] = torch.tensor(tokens)
         wanted[i, start : len(tokens)] = True
-    llama = model.get_base_model() if isinstance(model, PeftModel) else model
+    llama: Any = model.get_base_model() if isinstance(model, PeftModel) else model
     hidden = llama.model(input_ids=ids, use_cache=False).last_hidden_state  # padding is on the right
     logits = llama.lm_head(hidden[:, :-1][wanted[:, 1:]])
     return nn.functional.cross_entropy(logits, ids[:, 1:][wanted[:, 1:]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -42,8 +43,8 @@ def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, layers: int, seed:
         max_position_embeddings=256,
         tie_word_embeddings=False,
         bos_token_id=None,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,  # pyright: ignore[reportArgumentType]  (typed as texts too)
+        pad_token_id=tokenizer.pad_token_id,  # pyright: ignore[reportArgumentType]  (the same)
         initializer_range=0.08,
     )
     return LlamaForCausalLM(config)
@@ -62,7 +63,7 @@ def with_lora(model: nn.Module, rank: int, seed: int) -> PeftModel:
     return get_peft_model(model, config)
 
 
-def _save(model: nn.Module, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
+def _save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase, target: Path) -> None:
     with new_directory(target) as part:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
@@ -72,7 +73,7 @@ def _save_adapter(adapted: PeftModel, base: Path, target: Path) -> None:
     for config in adapted.peft_config.values():
         config.base_model_name_or_path = str(base)
     with new_directory(target) as part:
-        adapted.save_pretrained(part)
+        adapted.save_pretrained(str(part))
 
 
 def _rows(path: Path) -> list[Row]:
@@ -80,7 +81,8 @@ def _rows(path: Path) -> list[Row]:
 
 
 def _load(folder: Path) -> LlamaForCausalLM:
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    loaded: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return loaded
 
 
 def train_lora(
