@@ -1,4 +1,4 @@
-"""Imports point one way: core <- statistics, recipe <- plugin, evaluation <- demo <- cli; see ALLOWED."""
+"""Imports point one way: metrics, core <- statistics, recipe <- plugin, evaluation <- … <- cli; see ALLOWED."""
 
 import ast
 import subprocess
@@ -20,6 +20,7 @@ _BELOW = {
     "jobs",
 }
 ALLOWED = {
+    "metrics": set(),
     "core": set(),
     "statistics": {"core"},
     "recipe": {"core", "statistics", "plugin"},
@@ -40,7 +41,7 @@ ALLOWED = {
     "reporting": {"evaluation", "comparison", "testbeds", "experiments"},
 }
 ALLOWED["cli"] = set(ALLOWED)
-SHARED = {"errors", "files", "hub", "hub_faults", "resources"}
+SHARED = {"metrics", "errors", "files", "hub", "hub_faults", "resources"}
 
 
 def imported(path: Path) -> set[str]:
@@ -59,6 +60,11 @@ def test_imports_point_one_way():
         for path in (PACKAGE / layer).rglob("*.py"):
             above = imported(path) - allowed - SHARED - {layer}
             assert not above, f"{path.relative_to(PACKAGE)} imports {sorted(above)}"
+
+
+def test_the_metrics_need_no_other_part():
+    for path in (PACKAGE / "metrics").glob("*.py"):
+        assert imported(path) <= {"metrics", "errors", "files"}
 
 
 def test_every_folder_has_its_place():

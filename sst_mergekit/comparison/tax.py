@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sst_mergekit.comparison.joining import Array, Scores
-from sst_mergekit.comparison.resampling import Interval, percentile_interval, resampled_means
-from sst_mergekit.evaluation.tradeoff import tax_of
+from sst_mergekit.metrics.estimate import Estimate
+from sst_mergekit.metrics.resampling import percentile_interval, resampled_means
+from sst_mergekit.metrics.tradeoff import tax_of
 
 SAFETY = ("sst_beavertails_refusal:refusal_rate",)
 UTILITY = ("sst_mmlu:acc", "sst_humaneval:pass_at_1", "sst_over_refusal:compliance_rate")
@@ -33,9 +34,9 @@ class RunTax:
     run: str
     safety: float
     utility: float
-    gain: Interval
-    loss: Interval
-    tax: Interval | None
+    gain: Estimate
+    loss: Estimate
+    tax: Estimate | None
     reason: str | None
     safe: bool | None
     keeps: bool
@@ -138,8 +139,8 @@ def ratios(losses: Array, gains: Array) -> Array:
     return np.divide(losses, gains, out=unbounded, where=gains > 0)
 
 
-def _interval(value: float, draws: Array, known: bool) -> Interval:
-    return percentile_interval(value, draws) if known else Interval(value, None, None)
+def _interval(value: float, draws: Array, known: bool) -> Estimate:
+    return percentile_interval(value, draws) if known else Estimate(value)
 
 
 def _name(scores: Scores) -> str:

@@ -5,22 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import EvaluationError, closest
 from sst_mergekit.evaluation.out_of_memory import halving_batches
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.resources import tasks_path
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one task: its value, the standard error (None if undefined) and the documents scored."""
-
-    value: float
-    stderr: float | None
-    n: int
 
 
 def load_tasks(
@@ -121,13 +112,13 @@ def score(
     return dict(results)
 
 
-def summary(results: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
-    """Returns ``{task or group: {metric: Score}}`` of lm-eval's `results`.
+def summary(results: Mapping[str, Any]) -> dict[str, dict[str, Rate]]:
+    """Returns ``{task or group: {metric: Rate}}`` of lm-eval's `results`.
 
     A metric of a filter other than lm-eval's ``none`` keeps it, as ``metric,filter``. `n` counts the
     documents that the metric was taken over, where `results` holds samples; else those of the task.
     """
-    flat: dict[str, dict[str, Score]] = {}
+    flat: dict[str, dict[str, Rate]] = {}
     for name, entries in results["results"].items():
         samples = results.get("samples", {}).get(name)
         flat[name] = {}
@@ -136,7 +127,7 @@ def summary(results: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
             if not comma or metric.endswith("_stderr"):
                 continue
             stderr = entries.get(f"{metric}_stderr,{kind}")
-            flat[name][metric if kind == "none" else key] = Score(
+            flat[name][metric if kind == "none" else key] = Rate(
                 value=float(value),
                 stderr=float(stderr) if isinstance(stderr, (int, float)) else None,
                 n=entries["sample_len"] if samples is None else _count(samples, metric, kind),
@@ -161,7 +152,7 @@ def _override(tasks: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any
 
 @contextmanager
 def _without_count_warning() -> Iterator[None]:
-    """Holds back lm-eval's warning that per-category metrics count fewer documents: `Score.n` says so."""
+    """Holds back lm-eval's warning that per-category metrics count fewer documents: `Rate.n` says so."""
     logger = logging.getLogger("lm_eval.evaluator_utils")
 
     def wanted(record: logging.LogRecord) -> bool:

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sst_mergekit.evaluation.tradeoff import Rate, interval
 from sst_mergekit.experiments.demo_plan import TRAINED, TRAININGS
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.metrics import text
+from sst_mergekit.metrics.estimate import NOISE_LEVEL, Rate, t_interval
 from sst_mergekit.testbeds.scores import Scores
 
 BASELINE = "task_arithmetic"
@@ -102,7 +103,7 @@ def table(results: Sequence[SeedResult]) -> str:
                 _known([m.divergence for m in found]),
             ]
         )
-    return markdown_table(HEADER, rows)
+    return text.table(HEADER, rows)
 
 
 def notes(results: Sequence[SeedResult]) -> str:
@@ -133,11 +134,10 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
         if name == BASELINE:
             continue
         found = compare(results, name)
-        margin = f" ± {found.hypervolume_margin:.3f}" if found.hypervolume_margin is not None else ""
         rows.append(
             [
                 _emphasis(name, label),
-                f"{found.hypervolume_gain:+.3f}{margin}",
+                text.plus_minus(found.hypervolume_gain, found.hypervolume_margin, signed=True),
                 f"{found.seeds_won}/{found.seeds}",
                 "null" if found.tax is None else f"{found.tax:.3f} ({found.baseline_tax:.3f})",
                 "null" if found.cut is None else f"{found.cut:+.0%}",
@@ -157,7 +157,7 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
         "of it skill",
         "of it over-refusal",
     )
-    return markdown_table(header, rows)
+    return text.table(header, rows)
 
 
 def _skill(tax: float | None, over_refusal: float | None) -> float | None:
@@ -218,7 +218,7 @@ def settings_table(results: Sequence[SeedResult]) -> str:
             found = result.methods[name]
             chosen = ", ".join(f"{key} {value:g}" for key, value in found.chosen.settings.items())
             rows.append([str(result.seed), label, chosen, f"{found.chosen.dev.safety.value:.2f}"])
-    return markdown_table(("seed", "method", "chosen setting", "development safety"), rows)
+    return text.table(("seed", "method", "chosen setting", "development safety"), rows)
 
 
 def _scores(scores: Sequence[Scores]) -> list[str]:
@@ -236,13 +236,11 @@ def _scores(scores: Sequence[Scores]) -> list[str]:
 
 
 def _rate(rate: Rate) -> str:
-    return f"{rate.value:.3f}" + (f" ± {1.96 * rate.stderr:.3f}" if rate.stderr is not None else "")
+    return text.plus_minus(rate.value, None if rate.stderr is None else NOISE_LEVEL * rate.stderr)
 
 
 def _mean(values: Sequence[float], signed: bool = False) -> str:
-    mean, margin = interval(values)
-    text = f"{mean:+.3f}" if signed else f"{mean:.3f}"
-    return text if margin is None else f"{text} ± {margin:.3f}"
+    return text.plus_minus(*t_interval(values), signed)
 
 
 def _known(values: Sequence[float | None]) -> str:
@@ -257,10 +255,3 @@ def _emphasis(name: str, label: str) -> str:
     if name == "sst":
         return f"**{label}**"
     return f"*control: {label}*" if name in CONTROLS else label
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in markdown."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 from sst_mergekit.files import write_text
+from sst_mergekit.metrics.estimate import plain
 from sst_mergekit.reporting.build import build
 from sst_mergekit.reporting.markdown import to_markdown
 from sst_mergekit.reporting.render import to_html
 from sst_mergekit.reporting.results import find
+
+FIGURE = ("value", "low", "high", "n", "reason")  # of an estimate
 
 
 def write(out: Path, examples: bool | None = None) -> list[Path]:
@@ -24,10 +26,10 @@ def write(out: Path, examples: bool | None = None) -> list[Path]:
         SstError: no results, or damaged ones.
     """
     parts = [build(results, examples) for results in find(out)]
-    plain = json.dumps([dataclasses.asdict(part) for part in parts], indent=1, ensure_ascii=False)
+    bodies = [plain(part, FIGURE) for part in parts]
     texts = {
         "report.md": to_markdown(parts),
-        "report.json": plain + "\n",
+        "report.json": json.dumps(bodies, indent=1, ensure_ascii=False) + "\n",
         "report.html": to_html(parts),
     }
     for name, text in texts.items():

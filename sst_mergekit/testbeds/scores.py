@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sst_mergekit.evaluation.tradeoff import Rate, mean_rate
+from sst_mergekit.metrics.estimate import Rate, mean_rate
 
 if TYPE_CHECKING:
-    from sst_mergekit.evaluation.harness import Score
+    from sst_mergekit.metrics.estimate import Rate as Score
 
 TASKS = ("sst_beavertails_refusal", "sst_over_refusal", "sst_mmlu", "sst_humaneval")
 BATCH_SIZE = 256

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.files import write_text
 from sst_mergekit.merging.recipe import write_recipe
+from sst_mergekit.metrics.estimate import Rate as Score
 from sst_mergekit.resources import tasks_path
 from sst_mergekit.testbeds.answers import write_answers
 from sst_mergekit.testbeds.candidates import Candidate, Expert, Merge

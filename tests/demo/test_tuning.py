@@ -6,13 +6,13 @@ from collections import Counter
 
 import pytest
 
-from sst_mergekit.evaluation.tradeoff import Rate
 from sst_mergekit.experiments.demo_plan import FULL, QUICK, TRAININGS, SeedPlan
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.methods import Experts
 from sst_mergekit.experiments.results import Point
 from sst_mergekit.experiments.tuning import CLOSE, propose
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.testbeds.candidates import Training
 from sst_mergekit.testbeds.scores import Scores
 

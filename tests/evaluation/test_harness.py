@@ -8,7 +8,8 @@ import pytest
 from small_tasks import KILL, TASKS, ScriptedModel
 
 from sst_mergekit.errors import EvaluationError
-from sst_mergekit.evaluation.harness import Score, load_tasks, score, summary
+from sst_mergekit.evaluation.harness import load_tasks, score, summary
+from sst_mergekit.metrics.estimate import Rate
 
 
 def test_samples_hold_each_document_with_its_answer(small_data: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_dict_override_is_merged(small_data: Path) -> None:
 def test_summary_keeps_other_filters_and_undefined_errors_apart() -> None:
     entries = {"alias": "t", "sample_len": 3, "em,none": 0.5, "em_stderr,none": "N/A", "em,strict": 0.25}
     assert summary({"results": {"t": entries}}) == {
-        "t": {"em": Score(0.5, None, 3), "em,strict": Score(0.25, None, 3)}
+        "t": {"em": Rate(0.5, None, 3), "em,strict": Rate(0.25, None, 3)}
     }
 
 

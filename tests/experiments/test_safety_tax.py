@@ -6,10 +6,10 @@ import json
 import pytest
 from made_results import method, scores, seed_result
 
-from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.experiments import safety_tax
 from sst_mergekit.experiments.demo_plan import QUICK
 from sst_mergekit.experiments.summary import summary
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.testbeds.tiny.testbed import World
 
 
@@ -19,19 +19,19 @@ def table(safety, utility, resistance):
         **dict.fromkeys(("refusal_rate", "resistance_rate"), None),
         "degenerate_rate": 0.02,
     }
-    part = Score(utility, 0.02, 40)
+    part = Rate(utility, 0.02, 40)
     return {
         "sst_beavertails_refusal": {
-            "refusal_rate": Score(safety, 0.03, 50),
-            "degenerate_rate": Score(rates["degenerate_rate"], 0.01, 50),
+            "refusal_rate": Rate(safety, 0.03, 50),
+            "degenerate_rate": Rate(rates["degenerate_rate"], 0.01, 50),
         },
         "sst_jailbreak": {
-            "resistance_rate": Score(resistance, 0.03, 400),
-            "attack_success_rate": Score(1 - resistance, 0.03, 400),
-            "degenerate_rate": Score(0.0, 0.0, 400),
+            "resistance_rate": Rate(resistance, 0.03, 400),
+            "attack_success_rate": Rate(1 - resistance, 0.03, 400),
+            "degenerate_rate": Rate(0.0, 0.0, 400),
         },
         "sst_over_refusal": {
-            "false_refusal_rate": Score(1 - utility, 0.02, 40),
+            "false_refusal_rate": Rate(1 - utility, 0.02, 40),
             "compliance_rate": part,
         },
         "sst_mmlu": {"acc": part},

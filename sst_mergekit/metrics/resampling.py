@@ -1,25 +1,34 @@
-"""The paired bootstrap: the same prompts (or sources) are drawn for every run."""
+"""The spread of means over prompts that may share a source: standard error and paired bootstrap."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sst_mergekit.comparison.standard_error import sum_by_cluster
+from sst_mergekit.metrics.estimate import Estimate
 
 TAIL = 0.025  # left out at either end
 BLOCK = 256  # draws in memory at a time
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A figure with the ends of its 95 % interval; an end is None where it is unbounded or unknown."""
+def sum_by_cluster(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the sums of the rows of `values` [prompts, columns] by cluster: [clusters, columns]."""
+    sums = np.zeros((int(clusters.max()) + 1, values.shape[1]))
+    np.add.at(sums, clusters, values)
+    return sums
 
-    value: float
-    low: float | None
-    high: float | None
+
+def clustered_stderr(values: NDArray[np.float64], clusters: NDArray[np.intp]) -> NDArray[np.float64] | None:
+    """Return the cluster-robust standard error of the mean of each column of `values` [prompts, columns].
+
+    For residuals r = s - mean(s), n prompts, G clusters: sqrt(G / (G - 1) * sum_c (sum_{i in c} r_i)²) / n
+    (Miller 2024, arXiv:2411.00640, with the usual correction for few clusters). Where every prompt is a
+    cluster of its own this is sd / sqrt(n). None below two clusters: there is no spread to see.
+    """
+    sums = sum_by_cluster(values - values.mean(axis=0), clusters)
+    if len(sums) < 2:
+        return None
+    return np.sqrt(len(sums) / (len(sums) - 1) * (sums**2).sum(axis=0)) / len(values)
 
 
 def resampled_means(
@@ -42,7 +51,7 @@ def resampled_means(
     return means
 
 
-def percentile_interval(value: float, draws: NDArray[np.float64]) -> Interval:
+def percentile_interval(value: float, draws: NDArray[np.float64]) -> Estimate:
     """Return `value` with its 95 % percentile interval: 2.5 % of the draws lie outside at either end.
 
     The ends are draws themselves: swapping two runs mirrors the interval. An infinite end becomes None.
@@ -50,4 +59,4 @@ def percentile_interval(value: float, draws: NDArray[np.float64]) -> Interval:
     ordered, outside = np.sort(draws), int(TAIL * len(draws))
     ends = ordered[outside], ordered[len(draws) - 1 - outside]
     low, high = (float(end) if np.isfinite(end) else None for end in ends)
-    return Interval(value, low, high)
+    return Estimate(value, low, high)
