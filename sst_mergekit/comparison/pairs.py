@@ -90,7 +90,7 @@ def _pair(scores: Scores, against: tuple[str, int], run: tuple[str, int], draws:
     return Pair(
         run=run[0],
         against=against[0],
-        difference=Estimate(mean) if stderr is None else percentile_interval(mean, draws),
+        difference=percentile_interval(mean, draws, stderr is not None),
         stderr=stderr,
         test=test,
         p=p,

@@ -115,13 +115,13 @@ def _tax(shares: tuple[_Share, _Share], name: str, m: int, u: int, s: int | None
     )
     tax = None
     if point.value is not None:
-        tax = _interval(point.value, ratios(losses, gains), safety.known and utility.known)
+        tax = percentile_interval(point.value, ratios(losses, gains), safety.known and utility.known)
     return RunTax(
         run=name,
         safety=float(safety.values[m]),
         utility=float(utility.values[m]),
-        gain=_interval(point.gain, gains, safety.known),
-        loss=_interval(point.loss, losses, utility.known),
+        gain=percentile_interval(point.gain, gains, safety.known),
+        loss=percentile_interval(point.loss, losses, utility.known),
         tax=tax,
         reason=point.reason,
         safe=None if s is None else bool(safety.values[m] >= SAFE_SHARE * safety.values[s]),
@@ -137,10 +137,6 @@ def ratios(losses: Array, gains: Array) -> Array:
     """
     unbounded = np.where(losses == 0, 0.0, np.copysign(np.inf, losses))
     return np.divide(losses, gains, out=unbounded, where=gains > 0)
-
-
-def _interval(value: float, draws: Array, known: bool) -> Estimate:
-    return percentile_interval(value, draws) if known else Estimate(value)
 
 
 def _name(scores: Scores) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sst_mergekit.metrics.estimate import mean
-from sst_mergekit.metrics.significance import both_known
+from sst_mergekit.metrics.significance import by_seed
 from sst_mergekit.metrics.tradeoff import tax_cut
 
 TAX_CUT, SAFETY, UTILITY, KEPT_BY_20 = 0.60, 0.85, 0.80, 0.85
@@ -37,9 +37,7 @@ def comparison(merged: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[s
 
 def _tax_cut(merged: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[float | None, float, str]:
     """Return the share of the tax that is saved, on the seeds where both have one."""
-    theirs = {row["seed"]: row["safety_tax"] for row in merged.get("task_arithmetic", ())}
-    seeds = [row["seed"] for row in merged["sst"]]
-    both = both_known([row["safety_tax"] for row in merged["sst"]], [theirs.get(seed) for seed in seeds])
+    both = by_seed("safety_tax", merged["sst"], merged.get("task_arithmetic", ()))
     if not both:
         return None, TAX_CUT, "no seed on which both methods have a tax"
     ours, baseline = map(mean, zip(*both, strict=True))

@@ -51,11 +51,14 @@ def resampled_means(
     return means
 
 
-def percentile_interval(value: float, draws: NDArray[np.float64]) -> Estimate:
+def percentile_interval(value: float, draws: NDArray[np.float64], known: bool = True) -> Estimate:
     """Return `value` with its 95 % percentile interval: 2.5 % of the draws lie outside at either end.
 
-    The ends are draws themselves: swapping two runs mirrors the interval. An infinite end becomes None.
+    The ends are draws themselves: swapping two runs mirrors the interval. An infinite end becomes None; both
+    are None where the noise is not `known`.
     """
+    if not known:
+        return Estimate(value)
     ordered, outside = np.sort(draws), int(TAIL * len(draws))
     ends = ordered[outside], ordered[len(draws) - 1 - outside]
     low, high = (float(end) if np.isfinite(end) else None for end in ends)

@@ -65,6 +65,12 @@ def both_known(ours: Known, theirs: Known) -> list[tuple[float, float]]:
     return [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
 
 
+def by_seed(metric: str, ours: Rows, theirs: Rows) -> list[tuple[float, float]]:
+    """Return a metric of two methods on the seeds on which both have it."""
+    others = {row["seed"]: row[metric] for row in theirs}
+    return both_known([row[metric] for row in ours], [others.get(row["seed"]) for row in ours])
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p values corrected for their number (Holm 1979), in the order given.
 
@@ -98,8 +104,7 @@ def all_pairs(methods: Mapping[str, Rows], metrics: Sequence[str]) -> dict[str, 
 
 
 def _pair(metric: str, ours: tuple[str, Rows], theirs: tuple[str, Rows]) -> dict[str, Any]:
-    others = {row["seed"]: row[metric] for row in theirs[1]}
-    both = both_known([row[metric] for row in ours[1]], [others[row["seed"]] for row in ours[1]])
+    both = by_seed(metric, ours[1], theirs[1])
     body = {"metric": metric, "method": ours[0], "against": theirs[0]}
     body |= {"seeds_left_out": len(ours[1]) - len(both)}
     if not both:

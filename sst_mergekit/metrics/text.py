@@ -40,6 +40,15 @@ def text(found: Estimate, signed: bool = False) -> str:
     return number(found.value, signed) + ends(found, signed)
 
 
+def beside(value: float | None, other: float | None) -> str:
+    """Return a value, and another in brackets; null unless both are known.
+
+    >>> beside(0.1, 0.25), beside(None, 0.25)
+    ('0.100 (0.250)', 'null')
+    """
+    return "null" if value is None or other is None else f"{value:.3f} ({other:.3f})"
+
+
 def ends(found: Estimate, signed: bool = False, digits: int = 3) -> str:
     """Return an estimate's interval as text, empty where it has none."""
     if found.low is None or found.high is None:

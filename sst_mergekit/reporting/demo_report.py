@@ -113,7 +113,7 @@ def notes(results: Sequence[SeedResult]) -> str:
         if len(results) > 1
         else "± is 1.96 standard errors over this seed's prompts; seeds differ more than that."
     )
-    sizes = results[0].experts["utility"]
+    sizes: Any = results[0].experts["utility"]
     return (
         f"Safety: coherent refusals of harmful prompts (n = {sizes.safety.n} a seed). "
         f"Over-refusal: harmless look-alikes not answered (n = {sizes.compliance.n}). "
@@ -139,13 +139,13 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
                 _emphasis(name, label),
                 text.plus_minus(found.hypervolume_gain, found.hypervolume_margin, signed=True),
                 f"{found.seeds_won}/{found.seeds}",
-                "null" if found.tax is None else f"{found.tax:.3f} ({found.baseline_tax:.3f})",
+                text.beside(found.tax, found.baseline_tax),
                 "null" if found.cut is None else f"{found.cut:+.0%}",
-                _part(
+                text.beside(
                     _skill(found.tax, found.over_refusal),
                     _skill(found.baseline_tax, found.baseline_over_refusal),
                 ),
-                _part(found.over_refusal, found.baseline_over_refusal),
+                text.beside(found.over_refusal, found.baseline_over_refusal),
             ]
         )
     header = (
@@ -162,10 +162,6 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
 
 def _skill(tax: float | None, over_refusal: float | None) -> float | None:
     return None if tax is None or over_refusal is None else tax - over_refusal
-
-
-def _part(ours: float | None, theirs: float | None) -> str:
-    return "null" if ours is None or theirs is None else f"{ours:.3f} ({theirs:.3f})"
 
 
 def conflict_line(results: Sequence[SeedResult]) -> str:
@@ -223,7 +219,7 @@ def settings_table(results: Sequence[SeedResult]) -> str:
 
 def _scores(scores: Sequence[Scores]) -> list[str]:
     """Return the cells safety, over-refusal, MMLU, HumanEval, utility."""
-    parts: list[Callable[[Scores], Rate]] = [
+    parts: list[Callable[[Scores], Any]] = [
         lambda s: s.safety,
         lambda s: Rate(1 - s.compliance.value, s.compliance.stderr, s.compliance.n),
         lambda s: s.mmlu,

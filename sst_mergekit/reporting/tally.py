@@ -120,7 +120,7 @@ def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> st
                 *_cells(line.hypervolume, line.p),
                 f"{line.hypervolume.won}/{line.hypervolume.pairs}",
                 *_cells(line.utility, line.utility_p),
-                "null" if line.tax is None else f"{line.tax:.3f} ({line.rival_tax:.3f})",
+                text.beside(line.tax, line.rival_tax),
                 "null" if line.cut is None else f"{line.cut:+.0%}",
             ]
         )
