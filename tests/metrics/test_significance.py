@@ -14,6 +14,7 @@ from scipy import stats
 from sst_mergekit.metrics.resampling import clustered_stderr
 from sst_mergekit.metrics.significance import (
     all_pairs,
+    by_seed,
     cohens_d,
     holm,
     is_binary,
@@ -110,6 +111,15 @@ def test_swapping_the_sides_changes_the_sign_alone():
 )
 def test_one_pair_has_no_p_and_equal_gaps_are_certain(ours, theirs, p):
     assert paired(ours, theirs).p == p
+    assert paired(ours, theirs).won == sum(a > b for a, b in zip(ours, theirs, strict=True))
+
+
+def test_seeds_on_which_either_has_nothing_are_left_out():
+    ours, theirs = (
+        [{"seed": i, "tax": v} for i, v in enumerate(side)] for side in ([1, None, 3], [4, 5, None])
+    )
+    assert by_seed("tax", ours, theirs) == [(1, 4)]
+    assert by_seed("tax", ours, theirs[1:]) == []
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [([], []), ([1.0], [1.0, 2.0])])
