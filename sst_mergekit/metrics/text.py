@@ -68,7 +68,7 @@ def number(value: float | None, signed: bool = False, digits: int = 3) -> str:
 def p_value(p: float | None, unknown: str = "–") -> str:
     """Return a p value as text.
 
-    >>> p_value(0.03), p_value(0.00001), p_value(None)
+    >>> p_value(0.03), p_value(0.0009), p_value(None)
     ('0.030', '<0.001', '–')
     """
     return unknown if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
