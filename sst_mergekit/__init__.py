@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from sst_mergekit.evaluation.harness import score as score
     from sst_mergekit.evaluation.harness import split_documents as split_documents
     from sst_mergekit.evaluation.harness import summary as summary
-    from sst_mergekit.evaluation.tradeoff import safety_tax as safety_tax
     from sst_mergekit.merging.run import merge as merge
+    from sst_mergekit.metrics.tradeoff import safety_tax as safety_tax
     from sst_mergekit.statistics.estimate import estimate as estimate
     from sst_mergekit.statistics.rows import Source as Source
     from sst_mergekit.statistics.settings import ModelSpec as ModelSpec
@@ -81,7 +81,7 @@ _LOADED_FROM = {
     "load_tasks": "sst_mergekit.evaluation.harness",
     "merge": "sst_mergekit.merging.run",
     "merge_adapters": "sst_mergekit.adapters.merging",
-    "safety_tax": "sst_mergekit.evaluation.tradeoff",
+    "safety_tax": "sst_mergekit.metrics.tradeoff",
     "score": "sst_mergekit.evaluation.harness",
     "split_documents": "sst_mergekit.evaluation.harness",
     "summary": "sst_mergekit.evaluation.harness",

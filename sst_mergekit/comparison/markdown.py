@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sst_mergekit.comparison.pairs import Compared, Pair
-from sst_mergekit.comparison.resampling import Interval
 from sst_mergekit.comparison.run import Comparison
 from sst_mergekit.comparison.tax import KEPT_SHARE, SAFE_SHARE, RunTax, Taxes
-from sst_mergekit.evaluation.tradeoff import NOISE_LEVEL, Rate
+from sst_mergekit.metrics.estimate import NOISE_LEVEL, Estimate
+from sst_mergekit.metrics.text import p_value, plus_minus, table
 
 FEW = 30  # clusters below which their spread is badly known
 ARROWS = {True: " ↑", False: " ↓", None: ""}
@@ -32,7 +32,11 @@ def section(metric: Compared, runs: Sequence[str]) -> str:
     lines = [f"## {metric.task}: {metric.metric}{ARROWS[metric.higher_is_better]}\n", _size(metric)]
     against = {pair.run: pair for pair in metric.pairs if pair.against == runs[0]}
     rows = [
-        [run, _rate(metric.means[run]), *(_pair(against[run]) if run in against else _REFERENCE)]
+        [
+            run,
+            plus_minus(metric.means[run].value, metric.means[run].stderr),
+            *(_pair(against[run]) if run in against else _REFERENCE),
+        ]
         for run in runs
     ]
     lines.append(table(("run", "mean ± standard error", *PAIR), rows))
@@ -115,44 +119,23 @@ def legend(comparison: Comparison) -> str:
     )
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in markdown."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
-
-
 def _pair(pair: Pair) -> list[str]:
     return [
         _interval(pair.difference),
-        _p(pair.p),
-        _p(pair.p_holm),
+        p_value(pair.p, "null"),
+        p_value(pair.p_holm, "null"),
         f"{pair.won}/{pair.lost}",
         "null" if pair.cohens_d is None else _signed(pair.cohens_d),
-        _p(pair.p_welch),
+        p_value(pair.p_welch, "null"),
     ]
 
 
-def _rate(rate: Rate) -> str:
-    return f"{rate.value:.3f}" + (f" ± {rate.stderr:.3f}" if rate.stderr is not None else "")
+def _interval(found: Estimate) -> str:
+    return f"{_signed(found.value)} [{_signed(found.low)}, {_signed(found.high)}]"
 
 
-def _interval(interval: Interval) -> str:
-    low, high = ("…" if end is None else _signed(end) for end in (interval.low, interval.high))
-    return f"{_signed(interval.value)} [{low}, {high}]"
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 3) + 0.0:+.3f}"  # + 0.0: no "-0.000"
-
-
-def _p(p: float | None) -> str:
-    """Return a p value in words' length.
-
-    >>> _p(0.03), _p(0.00001), _p(None)
-    ('0.030', '<0.001', 'null')
-    """
-    return "null" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+def _signed(value: float | None) -> str:
+    return "…" if value is None else f"{round(value, 3) + 0.0:+.3f}"  # + 0.0: no "-0.000"
 
 
 def _yes(value: bool) -> str:

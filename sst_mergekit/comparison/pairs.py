@@ -9,11 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sst_mergekit.comparison.joining import Array, Scores
-from sst_mergekit.comparison.resampling import Interval, percentile_interval, resampled_means
-from sst_mergekit.comparison.significance import cohens_d, is_binary, mcnemar, t_test, welch
-from sst_mergekit.comparison.standard_error import clustered_stderr
-from sst_mergekit.evaluation.paired import holm
-from sst_mergekit.evaluation.tradeoff import Rate
+from sst_mergekit.metrics.estimate import Estimate, Rate
+from sst_mergekit.metrics.resampling import clustered_stderr, percentile_interval, resampled_means
+from sst_mergekit.metrics.significance import cohens_d, holm, is_binary, mcnemar, t_test, welch
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Pair:
 
     run: str
     against: str
-    difference: Interval
+    difference: Estimate
     stderr: float | None
     test: str
     p: float | None
@@ -92,7 +90,7 @@ def _pair(scores: Scores, against: tuple[str, int], run: tuple[str, int], draws:
     return Pair(
         run=run[0],
         against=against[0],
-        difference=Interval(mean, None, None) if stderr is None else percentile_interval(mean, draws),
+        difference=percentile_interval(mean, draws, stderr is not None),
         stderr=stderr,
         test=test,
         p=p,

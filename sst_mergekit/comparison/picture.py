@@ -91,4 +91,5 @@ def _colour(metric: Compared, pair: Pair) -> str:
         return UNSURE
     if metric.higher_is_better is None:
         return CHANGED
-    return BETTER if (pair.difference.value > 0) == metric.higher_is_better else WORSE
+    better = (pair.difference.value > 0) == metric.higher_is_better  # type: ignore[operator]
+    return BETTER if better else WORSE

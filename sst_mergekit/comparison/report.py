@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.comparison.markdown import to_markdown
 from sst_mergekit.comparison.picture import draw
-from sst_mergekit.comparison.resampling import TAIL
 from sst_mergekit.comparison.run import Comparison
 from sst_mergekit.files import new_directory
+from sst_mergekit.metrics.estimate import plain
+from sst_mergekit.metrics.resampling import TAIL
+
+INTERVAL = ("value", "low", "high")  # of an estimate
 
 
 def write(comparison: Comparison, out: Path, command: str, force: bool) -> None:
@@ -43,6 +45,6 @@ def to_json(comparison: Comparison, command: str) -> dict[str, Any]:
         "holm_tests": comparison.tests,
         "different_settings": comparison.differing,
         "notes": comparison.notes,
-        "metrics": [dataclasses.asdict(metric) for metric in comparison.metrics],
-        "safety_tax": dataclasses.asdict(comparison.taxes) if comparison.taxes else None,
+        "metrics": [plain(metric, INTERVAL) for metric in comparison.metrics],
+        "safety_tax": plain(comparison.taxes, INTERVAL) if comparison.taxes else None,
     }

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sst_mergekit.comparison.joining import Array, Scores
-from sst_mergekit.comparison.resampling import Interval, percentile_interval, resampled_means
-from sst_mergekit.evaluation.tradeoff import tax_of
+from sst_mergekit.metrics.estimate import Estimate
+from sst_mergekit.metrics.resampling import percentile_interval, resampled_means
+from sst_mergekit.metrics.tradeoff import tax_of
 
 SAFETY = ("sst_beavertails_refusal:refusal_rate",)
 UTILITY = ("sst_mmlu:acc", "sst_humaneval:pass_at_1", "sst_over_refusal:compliance_rate")
@@ -33,9 +34,9 @@ class RunTax:
     run: str
     safety: float
     utility: float
-    gain: Interval
-    loss: Interval
-    tax: Interval | None
+    gain: Estimate
+    loss: Estimate
+    tax: Estimate | None
     reason: str | None
     safe: bool | None
     keeps: bool
@@ -114,13 +115,13 @@ def _tax(shares: tuple[_Share, _Share], name: str, m: int, u: int, s: int | None
     )
     tax = None
     if point.value is not None:
-        tax = _interval(point.value, ratios(losses, gains), safety.known and utility.known)
+        tax = percentile_interval(point.value, ratios(losses, gains), safety.known and utility.known)
     return RunTax(
         run=name,
         safety=float(safety.values[m]),
         utility=float(utility.values[m]),
-        gain=_interval(point.gain, gains, safety.known),
-        loss=_interval(point.loss, losses, utility.known),
+        gain=percentile_interval(point.gain, gains, safety.known),
+        loss=percentile_interval(point.loss, losses, utility.known),
         tax=tax,
         reason=point.reason,
         safe=None if s is None else bool(safety.values[m] >= SAFE_SHARE * safety.values[s]),
@@ -136,10 +137,6 @@ def ratios(losses: Array, gains: Array) -> Array:
     """
     unbounded = np.where(losses == 0, 0.0, np.copysign(np.inf, losses))
     return np.divide(losses, gains, out=unbounded, where=gains > 0)
-
-
-def _interval(value: float, draws: Array, known: bool) -> Interval:
-    return percentile_interval(value, draws) if known else Interval(value, None, None)
 
 
 def _name(scores: Scores) -> str:

@@ -12,7 +12,6 @@ import json
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -20,15 +19,7 @@ from typing import Any
 from sst_mergekit.errors import EvaluationError, closest
 from sst_mergekit.evaluation.out_of_memory import halving
 from sst_mergekit.evaluation.task_names import our_tasks, task_folders
-
-
-@dataclass(frozen=True)
-class Score:
-    """One metric of one task: its value, the standard error (None if undefined) and the documents scored."""
-
-    value: float
-    stderr: float | None
-    n: int
+from sst_mergekit.metrics.estimate import Rate
 
 
 def load_tasks(
@@ -180,13 +171,13 @@ def split_documents(task: Any, share: float, seed: int = 0) -> tuple[list[int], 
     return sides
 
 
-def summary(results: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
-    """Return ``{task or group: {metric: Score}}`` of lm-eval's `results`, for every metric that is a number.
+def summary(results: Mapping[str, Any]) -> dict[str, dict[str, Rate]]:
+    """Return ``{task or group: {metric: Rate}}`` of lm-eval's `results`, for every metric that is a number.
 
     A metric of a filter other than lm-eval's ``none`` keeps it, as ``metric,filter``. `n` counts the
     documents that the metric was taken over, where `results` holds samples; else those of the task.
     """
-    flat: dict[str, dict[str, Score]] = {}
+    flat: dict[str, dict[str, Rate]] = {}
     for name, entries in results["results"].items():
         samples = results.get("samples", {}).get(name)
         flat[name] = {}
@@ -195,7 +186,7 @@ def summary(results: Mapping[str, Any]) -> dict[str, dict[str, Score]]:
             if not comma or metric.endswith("_stderr") or not isinstance(value, Real):
                 continue
             stderr = entries.get(f"{metric}_stderr,{kind}")
-            flat[name][metric if kind == "none" else key] = Score(
+            flat[name][metric if kind == "none" else key] = Rate(
                 value=float(value),
                 stderr=float(stderr) if isinstance(stderr, Real) else None,
                 n=entries["sample_len"] if samples is None else _count(samples, metric, kind),
@@ -234,7 +225,7 @@ def _override(tasks: Mapping[str, Any], overrides: Mapping[str, Mapping[str, Any
 
 @contextmanager
 def _without_count_warning() -> Iterator[None]:
-    """Hold back lm-eval's warning that per-category metrics count fewer documents: `Score.n` says so."""
+    """Hold back lm-eval's warning that per-category metrics count fewer documents: `Rate.n` says so."""
     logger = logging.getLogger("lm_eval.evaluator_utils")
 
     def wanted(record: logging.LogRecord) -> bool:

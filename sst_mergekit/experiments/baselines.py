@@ -6,12 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sst_mergekit.evaluation.tradeoff import Tax, safety_tax
 from sst_mergekit.experiments import targets
 from sst_mergekit.experiments.chosen import EXPERTS
 from sst_mergekit.experiments.names import CONTROLS, long, short
 from sst_mergekit.experiments.results import Apart, MethodResult, SeedResult
-from sst_mergekit.experiments.significance import all_pairs
+from sst_mergekit.metrics.estimate import mean, variance
+from sst_mergekit.metrics.significance import all_pairs
+from sst_mergekit.metrics.tradeoff import Tax, safety_tax
 from sst_mergekit.testbeds.scores import Scores
 
 METRICS = ("safety_score", "utility_score", "safety_tax", "hypervolume")
@@ -113,18 +114,21 @@ def spread(values: Sequence[float], of: int) -> dict[str, Any]:
     """
     if not values:
         return {"mean": None, "std": None, "min": None, "max": None, "n": 0, "undefined": of}
-    mean = sum(values) / len(values)
-    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1) if len(values) > 1 else None
-    std = None if variance is None else math.sqrt(variance)
-    return {"mean": mean, "std": std, "min": min(values), "max": max(values), "n": len(values)} | {
-        "undefined": of - len(values)
+    found = variance(values)
+    return {
+        "mean": mean(values),
+        "std": None if found is None else math.sqrt(found),
+        "min": min(values),
+        "max": max(values),
+        "n": len(values),
+        "undefined": of - len(values),
     }
 
 
 def best_method(merged: dict[str, list[Row]]) -> str | None:
     """Return the long name of the best method (see ``BEST_BY``), None where none has a gain."""
     able = {
-        name: sum(row["hypervolume"] for row in rows) / len(rows)
+        name: mean([row["hypervolume"] for row in rows])
         for name, rows in merged.items()
         if name not in CONTROLS and all(row["safety_tax"] is not None for row in rows)
     }

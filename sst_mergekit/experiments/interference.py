@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from sst_mergekit.core.settings import DEFAULTS
-from sst_mergekit.evaluation.tradeoff import interval
 from sst_mergekit.experiments.names import short
 from sst_mergekit.experiments.targets import KEPT_BY_20, verdict
 from sst_mergekit.experiments.tasks import Tasks
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.metrics.estimate import mean, t_interval
 from sst_mergekit.testbeds.model import Model, expert
 from sst_mergekit.testbeds.shares import read_shares
 from sst_mergekit.testbeds.tiny.facts import task_name
@@ -100,10 +100,10 @@ def measured(
     dev = runner.make("merges on the development split", [merge_unit(*job, "dev") for job in grid])
     best: dict[tuple[int, int, str], tuple[float, tuple[Tasks, int, str, float]]] = {}
     for job, path in zip(grid, dev, strict=True):
-        mean = _mean(list(read_shares(path).values()))
+        share = mean(list(read_shares(path).values()))
         place = job[0].seed, job[1], job[2]
-        if place not in best or mean > best[place][0]:
-            best[place] = mean, job
+        if place not in best or share > best[place][0]:
+            best[place] = share, job
     chosen = [job for _, job in best.values()]
     test = runner.make("chosen merges on the test split", [merge_unit(*job, "test") for job in chosen])
     merged = [
@@ -151,14 +151,14 @@ def _summary(merges: Sequence[Merged], alone: Mapping[int, Alone]) -> dict[str, 
             {
                 "seed": merge.seed,
                 "strength": merge.strength,
-                "performance": _mean(kept) if kept else None,
-                "absolute": _mean(list(merge.shares.values())),
+                "performance": mean(kept) if kept else None,
+                "absolute": mean(list(merge.shares.values())),
                 "tasks": tasks,
             }
         )
     known = [seed["performance"] for seed in seeds if seed["performance"] is not None]
-    mean, margin = interval(known) if known else (None, None)
-    return {"performance": mean, "margin": margin, "settings_tried": SETTINGS, "seeds": seeds}
+    kept, margin = t_interval(known) if known else (None, None)
+    return {"performance": kept, "margin": margin, "settings_tried": SETTINGS, "seeds": seeds}
 
 
 def _task(merge: Merged, name: str, alone: Alone) -> dict[str, Any]:
@@ -168,7 +168,3 @@ def _task(merge: Merged, name: str, alone: Alone) -> dict[str, Any]:
     if own == 0:
         return found | {"retained": None, "reason": "the expert answers none of its questions"}
     return found | {"retained": merge.shares[name] / own}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

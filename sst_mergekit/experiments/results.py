@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sst_mergekit.evaluation.tradeoff import Tax, hypervolume, interval, pareto, safety_tax, utility_at
 from sst_mergekit.experiments.methods import Settings
+from sst_mergekit.metrics.estimate import t_interval as interval
+from sst_mergekit.metrics.tradeoff import Tax, hypervolume, pareto, safety_tax, utility_at
 from sst_mergekit.testbeds.scores import Scores
 
 TARGET_SAFETY = 0.9

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sst_mergekit.evaluation.harness import Score
-from sst_mergekit.evaluation.tradeoff import NOISE_LEVEL, interval
 from sst_mergekit.experiments.chosen import EXPERTS, chosen_models
 from sst_mergekit.experiments.results import SeedResult
 from sst_mergekit.experiments.tasks import Bed
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.metrics.estimate import UNIT, Rate, mean, over_seeds, t_interval
 from sst_mergekit.testbeds.model import Model
 from sst_mergekit.testbeds.scores import scores_of
 from sst_mergekit.testbeds.scoring import Table, read_table
@@ -104,7 +103,7 @@ def report(
             "over_refusal_samples": merged["over_refusal"]["n"],
             "score": merged["utility"]["value"],
         },
-        "safety_tax": sum(taxes) / len(taxes) if taxes else None,
+        "safety_tax": mean(taxes) if taxes else None,
         "safety_tax_reason": None if taxes else reasons[0],
         "safety_tax_seeds": len(taxes),
         "baseline_safety": utility["refusal_rate"]["value"],
@@ -128,19 +127,15 @@ def pooled(tables: Sequence[Table]) -> dict[str, dict[str, Any]]:
         figure: _figure([table[task][metric] for table in tables])
         for figure, (task, metric) in FIGURES.items()
     }
-    utilities = [scores_of(table).utility for table in tables]
-    return found | {"utility": _figure([Score(rate.value, rate.stderr, rate.n) for rate in utilities])}
+    return found | {"utility": _figure([scores_of(table).utility for table in tables])}
 
 
-def _figure(scores: Sequence[Score]) -> dict[str, Any]:
+def _figure(rates: Sequence[Rate]) -> dict[str, Any]:
     """Return a mean with its 95 % interval, kept to 0..1; None where it is unknown."""
-    mean, margin = interval([score.value for score in scores])
-    if margin is None and scores[0].stderr is not None:
-        margin = NOISE_LEVEL * scores[0].stderr
-    ends = (None, None) if margin is None else (max(0.0, mean - margin), min(1.0, mean + margin))
-    return {"value": mean, "low": ends[0], "high": ends[1], "n": scores[0].n, "seeds": len(scores)}
+    found = over_seeds([rate.value for rate in rates], rates[0].stderr, UNIT)
+    return {"value": found.value, "low": found.low, "high": found.high, "n": rates[0].n, "seeds": found.n}
 
 
 def _over_seeds(values: Sequence[float]) -> dict[str, Any]:
-    mean, margin = interval(values)
+    mean, margin = t_interval(values)
     return {"mean": mean, "margin": margin, "seeds": len(values)}

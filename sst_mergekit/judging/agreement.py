@@ -1,36 +1,10 @@
-"""Rates with Wilson intervals, and how far two raters agree on the same answers."""
+"""How far two raters agree on the same answers."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of `count` in `n`, with its 95 % Wilson interval; all None where n is 0."""
-
-    count: int
-    n: int
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-def share(count: int, n: int) -> Share:
-    """Return count / n with the 95 % interval of Wilson (1927), which holds near 0 and 1 too.
-
-    >>> found = share(0, 10)
-    >>> found.value, found.low, round(found.high, 3)
-    (0.0, 0.0, 0.278)
-    """
-    if n == 0:
-        return Share(count, n, None, None, None)
-    from scipy.stats import binomtest
-
-    interval = binomtest(count, n).proportion_ci(0.95, method="wilson")
-    return Share(count, n, count / n, float(interval.low), float(interval.high))
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sst_mergekit.judging.agreement import Agreement, Share, agreement, share
+from sst_mergekit.judging.agreement import Agreement, agreement
 from sst_mergekit.judging.asking import Judged
 from sst_mergekit.judging.verdict import HARMFUL, LABELS, REFUSAL
+from sst_mergekit.metrics.estimate import Estimate, wilson
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Figures:
 
     n: int
     counts: dict[str, int]
-    refusal: Share | None
-    attack_success: Share
-    keyword_refusal: Share
+    refusal: Estimate | None
+    attack_success: Estimate
+    keyword_refusal: Estimate
     agreement: Agreement
 
 
@@ -45,9 +46,9 @@ def figures(judged: Sequence[Judged], sees_refusal: bool) -> Figures:
     return Figures(
         n=len(judged),
         counts={label: labels[label] for label in LABELS} | {"degenerate": degenerate, "unparsed": unparsed},
-        refusal=share(labels[REFUSAL], len(known)) if sees_refusal else None,
-        attack_success=share(labels[HARMFUL], len(known)),
-        keyword_refusal=share(sum(row.sample.refused for row in known), len(known)),
+        refusal=wilson(labels[REFUSAL], len(known)) if sees_refusal else None,
+        attack_success=wilson(labels[HARMFUL], len(known)),
+        keyword_refusal=wilson(sum(row.sample.refused for row in known), len(known)),
         agreement=agreement(
             (row.sample.refused, row.label == REFUSAL if sees_refusal else row.label != HARMFUL)
             for row in judged

@@ -8,18 +8,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from sst_mergekit import __version__
-from sst_mergekit.judging.agreement import Agreement, Share
+from sst_mergekit.judging.agreement import Agreement
 from sst_mergekit.judging.figures import Figures
 from sst_mergekit.judging.samples import SampleFile
+from sst_mergekit.metrics.estimate import Estimate, plain
+from sst_mergekit.metrics.text import plus_minus, table, text
 
 Results = list[tuple[SampleFile, Figures]]
 
-RATES = "| task | n | judge: refusal | judge: harmful | keywords: refusal | safe | degenerate | unparsed |"
+RATES = (
+    *("task", "n", "judge: refusal", "judge: harmful", "keywords: refusal"),
+    *("safe", "degenerate", "unparsed"),
+)
 RATES_SAY = (
     "Shares with 95 % Wilson intervals, of all rows but the unparsed. Harmful answers are the attack success "
     "on harmful prompts. A degenerate answer (empty, repeated) is neither refusal nor success."
 )
-AGREED = "| task | the judge's | both | keywords only | judge only | neither | agreement | Cohen's κ |"
+AGREED = (
+    *("task", "the judge's", "both", "keywords only", "judge only", "neither"),
+    *("agreement", "Cohen's κ"),
+)
 AGREED_SAYS = (
     "The keywords' refusal against the judge's, over the coherent answers with a verdict; κ ± its standard "
     'error. A judge that tells no refusals is held against them by what it finds "not harmful".'
@@ -47,45 +55,50 @@ def _plain(found: Figures) -> dict[str, Any]:
     agreed = {"against": against, **dataclasses.asdict(table), **measured}
     if table.kappa is None:
         agreed["reason"] = "no row has both verdicts" if not table.n else "both say the same of every row"
-    return dataclasses.asdict(found) | {"agreement": agreed}
+    names = ("refusal", "attack_success", "keyword_refusal")
+    rates = {name: _counted(getattr(found, name)) for name in names}
+    return dataclasses.asdict(found) | rates | {"agreement": agreed}
+
+
+def _counted(rate: Estimate | None) -> dict[str, Any] | None:
+    if rate is None:
+        return None
+    count = round((rate.value or 0) * (rate.n or 0))
+    return {"count": count} | plain(rate, ("n", "value", "low", "high"))
 
 
 def to_markdown(about: Mapping[str, Any], results: Results) -> str:
     """Return a table of counts and rates, and one of agreement."""
-    rates = [RATES, "|" + "---|" * (RATES.count("|") - 1), *(_rates(*result) for result in results)]
-    agreed = [AGREED, "|" + "---|" * (AGREED.count("|") - 1), *(_agreement(*result) for result in results)]
+    rates = table(RATES, [_rates(*result) for result in results])
+    agreed = table(AGREED, [_agreement(*result) for result in results])
     title = f"# Verdicts of {about['judge']} ({about['id']})"
-    return "\n".join(
-        [title, "", *rates, "", RATES_SAY, "", "## Keywords and judge", "", *agreed, "", AGREED_SAYS, ""]
-    )
+    return f"{title}\n\n{rates}\n{RATES_SAY}\n\n## Keywords and judge\n\n{agreed}\n{AGREED_SAYS}\n"
 
 
-def _rates(file: SampleFile, found: Figures) -> str:
+def _rates(file: SampleFile, found: Figures) -> list[str]:
     refusal = _share(found.refusal) if found.refusal else "not told"
     rates = (refusal, _share(found.attack_success), _share(found.keyword_refusal))
     counts = (str(found.counts[name]) for name in ("safe", "degenerate", "unparsed"))
-    return f"| {' | '.join((file.task, str(found.n), *rates, *counts))} |"
+    return [file.task, str(found.n), *rates, *counts]
 
 
-def _agreement(file: SampleFile, found: Figures) -> str:
+def _agreement(file: SampleFile, found: Figures) -> list[str]:
     table = found.agreement
     cells = (table.both, table.first_only, table.second_only, table.neither)
     against = "refusal" if found.refusal else "not harmful"
     observed = "undefined" if table.observed is None else f"{table.observed:.3f}"
-    return f"| {file.task} | {against} | {' | '.join(map(str, cells))} | {observed} | {kappa(table)} |"
+    return [file.task, against, *map(str, cells), observed, kappa(table)]
 
 
 def kappa(table: Agreement) -> str:
     """Return kappa with its standard error."""
     if table.kappa is None or table.kappa_stderr is None:
         return "undefined"
-    return f"{table.kappa:.3f} ± {table.kappa_stderr:.3f}"
+    return plus_minus(table.kappa, table.kappa_stderr)
 
 
-def _share(found: Share) -> str:
-    if found.value is None:
-        return "undefined"
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
+def _share(found: Estimate) -> str:
+    return "undefined" if found.value is None else text(found)
 
 
 def line(file: SampleFile, found: Figures) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sst_mergekit.metrics.estimate import Estimate
 from sst_mergekit.reporting.examples import Examples, side_by_side
 from sst_mergekit.reporting.facts import Run, run_facts
-from sst_mergekit.reporting.figure import Figure
 from sst_mergekit.reporting.fronts import Front, fronts
 from sst_mergekit.reporting.groups import Grouped, by_category, by_subject, by_wrapping
 from sst_mergekit.reporting.pairs import Difference, differences
@@ -47,7 +47,7 @@ class Part:
     fronts: list[Front]
     taxes: list[TaxRow]
     pairs: list[Difference]
-    models: dict[str, dict[str, Figure]]
+    models: dict[str, dict[str, Estimate]]
     definitions: Mapping[str, str]
     categories: Grouped
     subjects: Grouped
@@ -98,10 +98,8 @@ def _section(section: Any, scored: Scored, body: Body | None, experiment: str) -
     return section(scored)
 
 
-def _models(body: Body) -> dict[str, dict[str, Figure]]:
+def _models(body: Body) -> dict[str, dict[str, Estimate]]:
     return {
-        name: {
-            key: Figure(one["value"], one["low"], one["high"], one["n"], None) for key, one in found.items()
-        }
+        name: {key: Estimate(one["value"], one["low"], one["high"], n=one["n"]) for key, one in found.items()}
         for name, found in body["models"].items()
     }

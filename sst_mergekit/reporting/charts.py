@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sst_mergekit.reporting.figure import Figure, number, text
+from sst_mergekit.metrics.estimate import Estimate
+from sst_mergekit.metrics.text import number, text
 from sst_mergekit.reporting.fronts import Front, Point
 from sst_mergekit.reporting.retained import Kept, Retained
 from sst_mergekit.reporting.styles import label, styles
@@ -76,7 +77,7 @@ def _mean(front: Front) -> Spec:
     }
 
 
-def _bars(x: Figure | None, y: Figure) -> Spec:
+def _bars(x: Estimate | None, y: Estimate) -> Spec:
     ends = {"y": [y.low, y.high]} if y.low is not None else {}
     if x is not None and x.low is not None:
         ends["x"] = [x.low, x.high]

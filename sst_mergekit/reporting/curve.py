@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sst_mergekit.errors import DataError
-from sst_mergekit.evaluation.tradeoff import interval
+from sst_mergekit.metrics import text
+from sst_mergekit.metrics.estimate import t_interval
 from sst_mergekit.reporting.demo_picture import STYLES
-from sst_mergekit.reporting.demo_report import LABELS, markdown_table
+from sst_mergekit.reporting.demo_report import LABELS
 from sst_mergekit.reporting.tally import Unit
 
 Curve = dict[int, tuple[float, float | None]]  # rows -> mean over seeds, half-width of its interval
@@ -30,9 +31,9 @@ def curves(units: Sequence[Unit]) -> dict[str, tuple[Curve, Curve]]:
     found = {}
     for name in (name for name in LABELS if name in shared):
         of = {rows: [u for u in units if u.rows == rows] for rows in order}
-        areas = {rows: interval([u.hypervolumes[name] for u in of[rows]]) for rows in order}
+        areas = {rows: t_interval([u.hypervolumes[name] for u in of[rows]]) for rows in order}
         taxes = {rows: [tax for u in of[rows] if (tax := u.taxes[name]) is not None] for rows in order}
-        found[name] = areas, {rows: interval(each) for rows, each in taxes.items() if each}
+        found[name] = areas, {rows: t_interval(each) for rows, each in taxes.items() if each}
     return found
 
 
@@ -40,13 +41,12 @@ def to_markdown(found: dict[str, tuple[Curve, Curve]]) -> str:
     """Return the hypervolumes, and in brackets the taxes, as a table."""
     order = sorted({rows for areas, _ in found.values() for rows in areas})
     lines = [[LABELS[name], *(_cell(*of, rows) for rows in order)] for name, of in found.items()]
-    return markdown_table(("hypervolume (tax)", *(f"{rows} rows" for rows in order)), lines)
+    return text.table(("hypervolume (tax)", *(f"{rows} rows" for rows in order)), lines)
 
 
 def _cell(areas: Curve, taxes: Curve, rows: int) -> str:
-    mean, margin = areas[rows]
     tax = f"{taxes[rows][0]:.3f}" if rows in taxes else "null"
-    return f"{mean:.3f}{'' if margin is None else f' ± {margin:.3f}'} ({tax})"
+    return f"{text.plus_minus(*areas[rows])} ({tax})"
 
 
 def draw(found: dict[str, tuple[Curve, Curve]], path: Path) -> None:

@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sst_mergekit.evaluation.tradeoff import Rate, interval
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.experiments.trials import TRAINED, TRAININGS
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.metrics import text
+from sst_mergekit.metrics.estimate import NOISE_LEVEL, Rate, t_interval
 from sst_mergekit.testbeds.scores import Scores
 
 BASELINE = "task_arithmetic"
@@ -102,7 +103,7 @@ def table(results: Sequence[SeedResult]) -> str:
                 _known([m.apart.divergence if m.apart else None for m in found]),
             ]
         )
-    return markdown_table(HEADER, rows)
+    return text.table(HEADER, rows)
 
 
 def notes(results: Sequence[SeedResult]) -> str:
@@ -112,7 +113,7 @@ def notes(results: Sequence[SeedResult]) -> str:
         if len(results) > 1
         else "± is 1.96 standard errors over this seed's prompts; seeds differ more than that."
     )
-    sizes = results[0].experts["utility"]
+    sizes: Any = results[0].experts["utility"]
     return (
         f"Safety: coherent refusals of harmful prompts (n = {sizes.safety.n} a seed). "
         f"Over-refusal: harmless look-alikes not answered (n = {sizes.parts['compliance'].n}). "
@@ -133,19 +134,18 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
         if name == BASELINE:
             continue
         found = compare(results, name)
-        margin = f" ± {found.hypervolume_margin:.3f}" if found.hypervolume_margin is not None else ""
         rows.append(
             [
                 _emphasis(name, label),
-                f"{found.hypervolume_gain:+.3f}{margin}",
+                text.plus_minus(found.hypervolume_gain, found.hypervolume_margin, signed=True),
                 f"{found.seeds_won}/{found.seeds}",
-                "null" if found.tax is None else f"{found.tax:.3f} ({found.baseline_tax:.3f})",
+                text.beside(found.tax, found.baseline_tax),
                 "null" if found.cut is None else f"{found.cut:+.0%}",
-                _part(
+                text.beside(
                     _skill(found.tax, found.over_refusal),
                     _skill(found.baseline_tax, found.baseline_over_refusal),
                 ),
-                _part(found.over_refusal, found.baseline_over_refusal),
+                text.beside(found.over_refusal, found.baseline_over_refusal),
             ]
         )
     header = (
@@ -157,15 +157,11 @@ def comparison_table(results: Sequence[SeedResult]) -> str:
         "of it skill",
         "of it over-refusal",
     )
-    return markdown_table(header, rows)
+    return text.table(header, rows)
 
 
 def _skill(tax: float | None, over_refusal: float | None) -> float | None:
     return None if tax is None or over_refusal is None else tax - over_refusal
-
-
-def _part(ours: float | None, theirs: float | None) -> str:
-    return "null" if ours is None or theirs is None else f"{ours:.3f} ({theirs:.3f})"
 
 
 def conflict_line(results: Sequence[SeedResult]) -> str:
@@ -218,12 +214,12 @@ def settings_table(results: Sequence[SeedResult]) -> str:
             found = result.methods[name]
             chosen = ", ".join(f"{key} {value:g}" for key, value in found.chosen.settings.items())
             rows.append([str(result.seed), label, chosen, f"{found.chosen.dev.safety.value:.2f}"])
-    return markdown_table(("seed", "method", "chosen setting", "development safety"), rows)
+    return text.table(("seed", "method", "chosen setting", "development safety"), rows)
 
 
 def _scores(scores: Sequence[Scores]) -> list[str]:
     """Return the cells safety, over-refusal, MMLU, HumanEval, utility."""
-    parts: list[Callable[[Scores], Rate]] = [
+    parts: list[Callable[[Scores], Any]] = [
         lambda s: s.safety,
         _over_refusal,
         lambda s: s.parts["mmlu"],
@@ -241,13 +237,11 @@ def _over_refusal(scores: Scores) -> Rate:
 
 
 def _rate(rate: Rate) -> str:
-    return f"{rate.value:.3f}" + (f" ± {1.96 * rate.stderr:.3f}" if rate.stderr is not None else "")
+    return text.plus_minus(rate.value, None if rate.stderr is None else NOISE_LEVEL * rate.stderr)
 
 
 def _mean(values: Sequence[float], signed: bool = False) -> str:
-    mean, margin = interval(values)
-    text = f"{mean:+.3f}" if signed else f"{mean:.3f}"
-    return text if margin is None else f"{text} ± {margin:.3f}"
+    return text.plus_minus(*t_interval(values), signed)
 
 
 def _known(values: Sequence[float | None]) -> str:
@@ -262,10 +256,3 @@ def _emphasis(name: str, label: str) -> str:
     if name == "sst":
         return f"**{label}**"
     return f"*control: {label}*" if name in CONTROLS else label
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table in markdown."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    lines += ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.evaluation.tradeoff import pareto
-from sst_mergekit.reporting.figure import Figure, over_seeds, rate_over_seeds
+from sst_mergekit.metrics.estimate import UNIT, Estimate, over_seeds
+from sst_mergekit.metrics.tradeoff import pareto
 from sst_mergekit.reporting.results import Body
 
 EXPERTS = ("base", "utility-expert", "safety-expert")
@@ -41,9 +41,9 @@ class Front:
     control: bool
     points: list[Point]
     steps: dict[str, list[tuple[float, float]]]
-    safety: Figure
-    utility: Figure
-    hypervolume: Figure
+    safety: Estimate
+    utility: Estimate
+    hypervolume: Estimate
 
     @property
     def expert(self) -> bool:
@@ -74,9 +74,9 @@ def _front(name: str, rows: Sequence[Mapping[str, Any]], utility: Mapping[int, t
         bool(rows[0].get("control")),
         points,
         steps,
-        rate_over_seeds([row["safety_score"] for row in rows]),
-        rate_over_seeds([row["utility_score"] for row in rows]),
-        over_seeds(areas) if areas else Figure(None, reason="of an unmerged model"),
+        over_seeds([row["safety_score"] for row in rows], within=UNIT),
+        over_seeds([row["utility_score"] for row in rows], within=UNIT),
+        over_seeds(areas) if areas else Estimate(None, reason="of an unmerged model"),
     )
 
 

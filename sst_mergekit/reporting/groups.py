@@ -8,7 +8,7 @@ from typing import Any
 
 from sst_mergekit.evaluation.beavertails import CATEGORIES, metric_of
 from sst_mergekit.evaluation.wrappings import WRAPPINGS
-from sst_mergekit.reporting.figure import Figure, share
+from sst_mergekit.metrics.estimate import Estimate, wilson
 from sst_mergekit.reporting.scored import Scored
 
 Counts = dict[str, tuple[int, int]]  # (so many, of so many) by group
@@ -27,7 +27,7 @@ class Grouped:
 
     models: list[str]
     groups: list[str]
-    cells: list[list[Figure]]
+    cells: list[list[Estimate]]
     reason: str | None = None
 
 
@@ -85,7 +85,7 @@ def _grouped(scored: Scored, counts: Callable[[str], Counts], groups: list[str])
     if not any(found.values()):
         return Grouped([], [], [], "no prompt was asked")
     cells = [
-        [share(*found[model].get(name, (0, 0)), "no prompt of this group") for model in found]
+        [wilson(*found[model].get(name, (0, 0)), "no prompt of this group") for model in found]
         for name in names
     ]
     return Grouped(list(found), names, cells)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sst_mergekit.comparison.markdown import table
+from sst_mergekit.metrics.text import number, p_value, table, text
 from sst_mergekit.reporting.build import Part
 from sst_mergekit.reporting.charts import settings_text
-from sst_mergekit.reporting.figure import number, p_value, text
 from sst_mergekit.reporting.groups import Grouped
 from sst_mergekit.reporting.pairs import OURS, Difference, ours
 from sst_mergekit.reporting.styles import label

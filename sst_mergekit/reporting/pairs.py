@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.reporting.figure import Figure
+from sst_mergekit.metrics.estimate import Estimate, around
+from sst_mergekit.metrics.significance import both_known
 from sst_mergekit.reporting.results import Body
 
 OURS = "SST-Merge"
@@ -34,7 +35,7 @@ class Difference:
     metric: str
     method: str
     against: str
-    difference: Figure
+    difference: Estimate
     won: int
     pairs: int
     p: float | None
@@ -62,14 +63,13 @@ def _difference(
     method, against = (pair["against"], pair["method"]) if turned else (pair["method"], pair["against"])
     sign = -1 if turned else 1
     sides = [[values[name, seed][metric] for seed in seeds] for name in (method, against)]
-    both = [(a, b) for a, b in zip(*sides, strict=True) if a is not None and b is not None]
     effect = pair["cohens_d"]
     return Difference(
         metric=METRICS.get(metric, metric),
         method=method,
         against=against,
         difference=_figure(pair, sign),
-        won=sum(mine > theirs for mine, theirs in both),
+        won=sum(mine > theirs for mine, theirs in both_known(*sides)),
         pairs=pair["pairs"],
         p=pair["p"],
         p_holm=pair["p_holm"],
@@ -77,10 +77,7 @@ def _difference(
     )
 
 
-def _figure(pair: Mapping[str, Any], sign: int) -> Figure:
+def _figure(pair: Mapping[str, Any], sign: int) -> Estimate:
     if pair["mean"] is None:
-        return Figure(None, n=0, reason="no seed on which both have it")
-    mean, margin = sign * pair["mean"], pair["margin"]
-    if margin is None:
-        return Figure(mean, n=pair["pairs"])
-    return Figure(mean, mean - margin, mean + margin, pair["pairs"])
+        return Estimate(None, n=0, reason="no seed on which both have it")
+    return around(sign * pair["mean"], pair["margin"], pair["pairs"])

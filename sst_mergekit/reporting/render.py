@@ -6,9 +6,9 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
+from sst_mergekit.metrics.text import ends, number, p_value
 from sst_mergekit.reporting.build import Part
 from sst_mergekit.reporting.charts import fronts_chart, retained_chart, settings_text
-from sst_mergekit.reporting.figure import ends, number, p_value
 from sst_mergekit.reporting.groups import Grouped
 from sst_mergekit.reporting.markdown import EXPERIMENT_1
 from sst_mergekit.reporting.pairs import ours

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.reporting.figure import Figure, rate_over_seeds
+from sst_mergekit.metrics.estimate import UNIT, Estimate, around, mean, over_seeds
 from sst_mergekit.reporting.results import Body
 
 
@@ -15,7 +16,7 @@ class Kept:
     """One method (or the base): its retained share at each number of experts, and its strengths there."""
 
     name: str
-    shares: list[Figure]
+    shares: list[Estimate]
     strengths: list[list[float]]
 
 
@@ -44,22 +45,19 @@ def _method(name: str, found: Sequence[Mapping[str, Any]]) -> Kept:
     )
 
 
-def _share(one: Mapping[str, Any]) -> Figure:
-    mean, margin, n = one["performance"], one["margin"], len(one["seeds"])
-    if mean is None:
-        return Figure(None, n=n, reason="no expert answers a question of its own task")
-    if margin is None:
-        return Figure(mean, n=n)
-    return Figure(mean, max(0.0, mean - margin), mean + margin, n)
+def _share(one: Mapping[str, Any]) -> Estimate:
+    if one["performance"] is None:
+        return Estimate(None, n=len(one["seeds"]), reason="no expert answers a question of its own task")
+    return around(one["performance"], one["margin"], len(one["seeds"]), (0.0, math.inf))
 
 
-def _base(found: Mapping[str, Any]) -> Figure:
+def _base(found: Mapping[str, Any]) -> Estimate:
     """Return the share that the base has without any expert, over seeds."""
     seeds = next(iter(found["methods"].values()))["seeds"]
     shares = [
         [task["base"] / task["expert"] for task in seed["tasks"].values() if task["expert"]] for seed in seeds
     ]
-    known = [sum(each) / len(each) for each in shares if each]
+    known = [mean(each) for each in shares if each]
     if not known:
-        return Figure(None, n=0, reason="no expert answers a question of its own task")
-    return rate_over_seeds(known)
+        return Estimate(None, n=0, reason="no expert answers a question of its own task")
+    return over_seeds(known, within=UNIT)

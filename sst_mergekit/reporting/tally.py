@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import DataError
-from sst_mergekit.evaluation.paired import Difference, holm, paired
 from sst_mergekit.experiments.results import TARGET_SAFETY
-from sst_mergekit.reporting.demo_report import BASELINE, CONTROLS, LABELS, markdown_table
+from sst_mergekit.metrics import text
+from sst_mergekit.metrics.estimate import mean
+from sst_mergekit.metrics.significance import Difference, both_known, holm, paired
+from sst_mergekit.metrics.tradeoff import tax_cut
+from sst_mergekit.reporting.demo_report import BASELINE, CONTROLS, LABELS
 
 WANTED_CUT, WANTED_SEEDS, ALPHA = 0.6, 10, 0.05  # the cut is of Task Arithmetic's tax
 RIVALS = (BASELINE, "ties", "dare_ties", "sst_shuffled")  # of whose hypervolume a merge is to be ahead
@@ -52,9 +55,7 @@ class Line:
     @property
     def cut(self) -> float | None:
         """Return the share of the rival's tax that is saved."""
-        if self.tax is None or self.rival_tax is None or self.rival_tax <= 0:
-            return None
-        return 1 - self.tax / self.rival_tax
+        return tax_cut(self.tax, self.rival_tax)
 
 
 def read(folders: Iterable[Path]) -> list[Unit]:
@@ -94,7 +95,8 @@ def tally(units: Sequence[Unit], method: str) -> list[Line]:
         raise DataError(f"method '{method}' is not in every run; there are {', '.join(sorted(shared))}")
     rivals = [name for name in LABELS if name in shared and name != method]
     areas = {
-        name: _difference([(u.hypervolumes[method], u.hypervolumes[name]) for u in units]) for name in rivals
+        name: paired([u.hypervolumes[method] for u in units], [u.hypervolumes[name] for u in units])
+        for name in rivals
     }
     utilities = {name: _at_target(units, method, name) for name in rivals}
     known = {name: each for name, each in utilities.items() if each is not None}
@@ -118,7 +120,7 @@ def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> st
                 *_cells(line.hypervolume, line.p),
                 f"{line.hypervolume.won}/{line.hypervolume.pairs}",
                 *_cells(line.utility, line.utility_p),
-                "null" if line.tax is None else f"{line.tax:.3f} ({line.rival_tax:.3f})",
+                text.beside(line.tax, line.rival_tax),
                 "null" if line.cut is None else f"{line.cut:+.0%}",
             ]
         )
@@ -134,15 +136,14 @@ def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> st
     )
     worlds = sorted({unit.world for unit in units})
     counted = ", ".join(f"{sum(u.world == world for u in units)} of the {world}" for world in worlds)
-    return f"Seeds: {counted}.\n\n{markdown_table(header, rows)}\n{verdict(units, method)}\n"
+    return f"Seeds: {counted}.\n\n{text.table(header, rows)}\n{verdict(units, method)}\n"
 
 
 def _cells(gap: Difference | None, p: float | None) -> tuple[str, str]:
     """Return a difference and its p value as text."""
     if gap is None:
         return "null", ""
-    margin = f" ± {gap.margin:.3f}" if gap.margin is not None else ""
-    return f"{gap.mean:+.3f}{margin}", "" if p is None else f"{p:.3f}"
+    return text.plus_minus(gap.mean, gap.margin, signed=True), "" if p is None else f"{p:.3f}"
 
 
 def verdict(units: Sequence[Unit], method: str) -> str:
@@ -184,14 +185,9 @@ def _unit(world: str, rows: int | None, seed: dict[str, Any]) -> Unit:
     )
 
 
-def _difference(pairs: Sequence[tuple[float, float]]) -> Difference:
-    return paired([a for a, _ in pairs], [b for _, b in pairs])
-
-
 def _at_target(units: Sequence[Unit], ours: str, theirs: str) -> Difference | None:
-    pairs = [(u.utilities[ours], u.utilities[theirs]) for u in units]
-    known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    return _difference(known) if known else None
+    known = both_known([u.utilities[ours] for u in units], [u.utilities[theirs] for u in units])
+    return paired(*zip(*known, strict=True)) if known else None
 
 
 def _corrected(differences: Mapping[str, Difference]) -> dict[str, float]:
@@ -201,8 +197,8 @@ def _corrected(differences: Mapping[str, Difference]) -> dict[str, float]:
 
 
 def _taxes(units: Sequence[Unit], ours: str, theirs: str) -> tuple[float | None, float | None]:
-    pairs = [(u.taxes[ours], u.taxes[theirs]) for u in units]
-    known = [(a, b) for a, b in pairs if a is not None and b is not None]
+    known = both_known([u.taxes[ours] for u in units], [u.taxes[theirs] for u in units])
     if not known:
         return None, None
-    return sum(a for a, _ in known) / len(known), sum(b for _, b in known) / len(known)
+    tax, rival_tax = map(mean, zip(*known, strict=True))
+    return tax, rival_tax

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sst_mergekit.reporting.figure import Figure, known_over_seeds, over_seeds, rate_over_seeds
+from sst_mergekit.metrics.estimate import UNIT, Estimate, known_over_seeds, over_seeds
 from sst_mergekit.reporting.results import Body
 
 LABELS = {"mmlu": "MMLU", "humaneval": "HumanEval", "compliance": "over-refusal"}
@@ -31,15 +31,15 @@ class TaxRow:
 
     name: str
     kind: str
-    safety: Figure
-    parts: dict[str, Figure]
-    utility: Figure
-    gain: Figure
-    loss: Figure
-    tax: Figure
-    hypervolume: Figure
-    divergence: Figure
-    perplexity: Figure
+    safety: Estimate
+    parts: dict[str, Estimate]
+    utility: Estimate
+    gain: Estimate
+    loss: Estimate
+    tax: Estimate
+    hypervolume: Estimate
+    divergence: Estimate
+    perplexity: Estimate
     missed: int
     seeds: int
 
@@ -60,7 +60,7 @@ def _row(name: str, rows: Sequence[Mapping[str, Any]]) -> TaxRow:
         name=name,
         kind="expert" if not merged else "control" if rows[0]["control"] else "method",
         safety=_part(rows, "safety"),
-        utility=rate_over_seeds([row["utility_score"] for row in rows]),
+        utility=over_seeds([row["utility_score"] for row in rows], within=UNIT),
         parts={LABELS.get(name, name): _part(rows, name) for name in names},
         gain=over_seeds([row["safety_gain"] for row in rows]),
         loss=over_seeds([row["utility_loss"] for row in rows]),
@@ -73,12 +73,12 @@ def _row(name: str, rows: Sequence[Mapping[str, Any]]) -> TaxRow:
     )
 
 
-def _part(rows: Sequence[Mapping[str, Any]], part: str) -> Figure:
+def _part(rows: Sequence[Mapping[str, Any]], part: str) -> Estimate:
     """Return one rate over seeds; compliance is turned into over-refusal."""
     rates = [row["parts"][part] for row in rows]
     values = [1 - rate["value"] if part == "compliance" else rate["value"] for rate in rates]
-    return rate_over_seeds(values, rates[0]["stderr"])
+    return over_seeds(values, rates[0]["stderr"], UNIT)
 
 
-def _measured(rows: Sequence[Mapping[str, Any]], key: str) -> Figure:
+def _measured(rows: Sequence[Mapping[str, Any]], key: str) -> Estimate:
     return known_over_seeds([row.get(key) for row in rows], ["it was not measured"])

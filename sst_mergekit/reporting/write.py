@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 from sst_mergekit.files import write_text
+from sst_mergekit.metrics.estimate import plain
 from sst_mergekit.reporting.build import Part, build
 from sst_mergekit.reporting.markdown import to_markdown
 from sst_mergekit.reporting.render import to_html
 from sst_mergekit.reporting.results import find
+
+FIGURE = ("value", "low", "high", "n", "reason")  # of an estimate
 
 
 def parts(out: Path, examples: bool | None = None) -> list[Part]:
@@ -29,10 +31,10 @@ def write(out: Path, examples: bool | None = None) -> list[Path]:
         SstError: no results, or damaged ones.
     """
     found = parts(out, examples)
-    plain = json.dumps([dataclasses.asdict(part) for part in found], indent=1, ensure_ascii=False)
+    bodies = [plain(part, FIGURE) for part in found]
     texts = {
         "report.md": to_markdown(found),
-        "report.json": plain + "\n",
+        "report.json": json.dumps(bodies, indent=1, ensure_ascii=False) + "\n",
         "report.html": to_html(found),
     }
     for name, text in texts.items():

@@ -11,9 +11,8 @@ from typing import Any
 
 from sst_mergekit.comparison.locating import Found, Place, newest_results
 from sst_mergekit.errors import EvaluationError
+from sst_mergekit.metrics.estimate import Estimate, over_prompts
 from sst_mergekit.sharing.tasks import TASKS
-
-Z = 1.959963984540054  # of a two-sided 95 % interval
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,7 @@ class Figure:
 
     Attributes:
         dataset: id on the Hub, or the task's name where lm-eval does not say.
-        stderr: lm-eval's; None where it has none.
-        interval: ends of the 95 % interval; None without a standard error.
-        n: prompts scored.
+        estimate: the value with its interval, lm-eval's standard error if it has one, and the prompts scored.
         local_data: the data came from a file on the scoring machine, so that they may be others.
         day: when the run ended (UTC).
         setup: how the model was asked, for a footnote.
@@ -33,10 +30,7 @@ class Figure:
     task: str
     metric: str
     dataset: str
-    value: float
-    stderr: float | None
-    interval: tuple[float, float] | None
-    n: int | None
+    estimate: Estimate
     higher_is_better: bool | None
     version: str
     shots: int | None
@@ -80,15 +74,11 @@ def _of_task(task: str, found: Found) -> Iterator[Figure]:
             continue
         metric, _, filtered = next(key for key in row if _name(key) == name).partition(",")
         stderr = _number(row.get(f"{metric}_stderr,{filtered}"))
-        value = float(row[f"{metric},{filtered}"])
         yield Figure(
             task=task,
             metric=name,
             dataset=known.dataset if known else config.get("dataset_path") or task,
-            value=value,
-            stderr=stderr,
-            interval=interval(value, stderr, samples),
-            n=samples,
+            estimate=over_prompts(float(row[f"{metric},{filtered}"]), stderr, samples),
             higher_is_better=results.get("higher_is_better", {}).get(task, {}).get(metric),
             version=str(results.get("versions", {}).get(task)),
             shots=results.get("n-shot", {}).get(task),
@@ -114,29 +104,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
-
-
-def interval(value: float, stderr: float | None, n: int | None) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean over prompts, which are taken as independent.
-
-    Wilson's (1927) for a share, which is known by its standard error sqrt(p (1 - p) / (n - 1)); elsewhere
-    1.96 standard errors either way.
-
-    >>> interval(1.0, 0.0, 100)
-    (0.963, 1.0)
-    >>> interval(3.0, 0.5, 10)
-    (2.02, 3.98)
-    """
-    if stderr is None:
-        return None
-    if not (
-        n and n > 1 and 0 <= value <= 1 and abs(stderr - math.sqrt(value * (1 - value) / (n - 1))) < 1e-6
-    ):
-        return round(value - Z * stderr, 4), round(value + Z * stderr, 4)
-    centre = value + Z**2 / (2 * n)
-    half = Z * math.sqrt(value * (1 - value) / n + Z**2 / (4 * n**2))
-    scale = 1 + Z**2 / n
-    return round((centre - half) / scale, 4), round((centre + half) / scale, 4)
 
 
 def _setup(results: dict[str, Any]) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sst_mergekit.comparison.markdown import table
 from sst_mergekit.errors import RecipeError, SharingError
 from sst_mergekit.files import sha256
+from sst_mergekit.metrics.text import table
 from sst_mergekit.recipe.parse import Recipe, load_recipe
 from sst_mergekit.sharing.block import add_tags, metadata, read_card, with_part, without_part
 from sst_mergekit.sharing.ingredients import Ingredient, ingredients

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sst_mergekit.comparison.markdown import ARROWS, table
+from sst_mergekit.comparison.markdown import ARROWS
+from sst_mergekit.metrics.text import table
 from sst_mergekit.sharing.measured import Figure
 from sst_mergekit.sharing.tasks import BENCHMARKS, TASKS
 
@@ -23,13 +24,14 @@ def results_table(figures: Sequence[Figure]) -> str:
         [
             f"{figure.task} ({figure.version})",
             f"{figure.metric}{ARROWS[figure.higher_is_better]}",
-            f"{figure.value:.4f}",
-            f"{figure.interval[0]:.4f} to {figure.interval[1]:.4f}" if figure.interval else "unknown",
-            f"{figure.stderr:.4f}" if figure.stderr is not None else "unknown",
-            "unknown" if figure.n is None else str(figure.n),
+            f"{found.value:.4f}",
+            "unknown" if found.stderr is None else f"{found.low:.4f} to {found.high:.4f}",
+            "unknown" if found.stderr is None else f"{found.stderr:.4f}",
+            "unknown" if found.n is None else str(found.n),
             "" if figure.shots is None else str(figure.shots),
         ]
         for figure in figures
+        for found in [figure.estimate]
     ]
     setups = "; ".join(dict.fromkeys(f"{figure.setup} ({figure.day})" for figure in figures))
     local = sorted({figure.task for figure in figures if figure.local_data})
@@ -52,7 +54,7 @@ def eval_results(figures: Sequence[Figure]) -> list[EvalResult]:
             dataset_name=f"{figure.dataset} (from a local file)" if figure.local_data else figure.dataset,
             metric_type=figure.metric,
             metric_name=f"{figure.metric} ({figure.task})",
-            metric_value=round(figure.value, 6),
+            metric_value=round(figure.estimate.value, 6),  # type: ignore[call-overload]
             metric_args=_arguments(figure),
         )
         for figure in figures
@@ -60,14 +62,15 @@ def eval_results(figures: Sequence[Figure]) -> list[EvalResult]:
 
 
 def _arguments(figure: Figure) -> dict[str, Any]:
+    found = figure.estimate
     known = {
         "written_by": WRITER,
         "task": figure.task,
         "task_version": figure.version,
         "num_fewshot": figure.shots,
-        "stderr": None if figure.stderr is None else round(figure.stderr, 6),
-        "interval_95": None if figure.interval is None else list(figure.interval),
-        "n": figure.n,
+        "stderr": None if found.stderr is None else round(found.stderr, 6),
+        "interval_95": [round(end, 4) for end in (found.low, found.high) if end is not None] or None,
+        "n": found.n,
     }
     return {key: value for key, value in known.items() if value is not None}
 
@@ -87,14 +90,14 @@ def benchmark_files(figures: Sequence[Figure]) -> dict[str, str]:
 
     files = {}
     for figure in figures:
-        board = BENCHMARKS.get(figure.task)
-        if board is None or figure.metric != board.metric or figure.local_data or figure.n != board.prompts:
+        board, found = BENCHMARKS.get(figure.task), figure.estimate
+        if board is None or figure.metric != board.metric or figure.local_data or found.n != board.prompts:
             continue
-        error = "" if figure.stderr is None else f", standard error {100 * figure.stderr:.2f}"
+        error = "" if found.stderr is None else f", standard error {100 * found.stderr:.2f}"
         entry = EvalResultEntry(
             dataset_id=board.dataset,
             task_id=board.task_id,
-            value=round(100 * figure.value, 2),
+            value=round(100 * found.value, 2),  # type: ignore[operator]
             date=figure.day,
             notes=(
                 f"{figure.task} {figure.version}, {figure.metric}, {figure.shots}-shot, {figure.setup}{error}"

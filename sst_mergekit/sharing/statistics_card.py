@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sst_mergekit.comparison.markdown import table
 from sst_mergekit.files import sha256
+from sst_mergekit.metrics.text import table
 from sst_mergekit.sharing.block import add_tags, metadata, read_card, with_part
 from sst_mergekit.sharing.names import shown
 from sst_mergekit.statistics.manifest import FILE_NAME, Manifest, read_manifest

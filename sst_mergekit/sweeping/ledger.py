@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.evaluation.tradeoff import Rate
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.sweeping.sampling import Asked
 from sst_mergekit.sweeping.space import Settings
 

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.evaluation.tradeoff import hypervolume, pareto
+from sst_mergekit.metrics import text
+from sst_mergekit.metrics.estimate import NOISE_LEVEL
+from sst_mergekit.metrics.tradeoff import hypervolume, pareto
 from sst_mergekit.sweeping.ledger import Row
 from sst_mergekit.sweeping.space import spelled
 from sst_mergekit.sweeping.subject import Objectives
@@ -47,18 +49,18 @@ def front(points: Sequence[Body]) -> list[Body]:
 
 def table(body: Body) -> str:
     """Return the front for people."""
-    lines = ["| safety | utility | of | settings |", "|---|---|---|---|"]
-    for point in body["front"]:
-        safety, utility = (_shown(point[name]) for name in ("safety", "utility"))
-        lines.append(f"| {safety} | {utility} | {point['subject']} | {spelled(point['settings'])} |")
+    rows = [
+        (_shown(point["safety"]), _shown(point["utility"]), point["subject"], spelled(point["settings"]))
+        for point in body["front"]
+    ]
+    lines = text.table(("safety", "utility", "of", "settings"), rows).splitlines()
     for name, one in body["subjects"].items():
         lines.append(f"{name}: {one['tried']} settings, hypervolume {one['hypervolume']:.3f}")
     return "\n".join(lines)
 
 
 def _shown(rate: Body) -> str:
-    error = "" if rate["stderr"] is None else f" ± {1.96 * rate['stderr']:.3f}"
-    return f"{rate['value']:.3f}{error}"
+    return text.plus_minus(rate["value"], None if rate["stderr"] is None else NOISE_LEVEL * rate["stderr"])
 
 
 def draw(body: Body, path: Path) -> None:

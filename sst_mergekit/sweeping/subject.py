@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sst_mergekit.errors import SstError, closest
-from sst_mergekit.evaluation.tradeoff import Rate, mean_rate
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.metrics.estimate import Rate, mean_rate
 from sst_mergekit.sweeping.space import Parameter, Settings
 from sst_mergekit.testbeds.scoring import Table
 
@@ -60,7 +60,7 @@ def _mean(flag: str, table: Table, metrics: Sequence[str]) -> Rate:
     for metric in metrics:
         if metric not in known:
             raise SstError(f"{flag} {metric}: not scored{closest(metric, known)}")
-    return mean_rate([Rate(known[m].value, known[m].stderr, known[m].n) for m in metrics])
+    return mean_rate([known[m] for m in metrics])
 
 
 def shared_out(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sst_mergekit.evaluation.tradeoff import Rate, mean_rate
-
-if TYPE_CHECKING:
-    from sst_mergekit.evaluation.harness import Score
+from sst_mergekit.metrics.estimate import Rate, mean_rate
 
 TASKS = ("sst_beavertails_refusal", "sst_over_refusal", "sst_mmlu", "sst_humaneval")
 SAFETY = (TASKS[0], "refusal_rate")
@@ -42,7 +39,7 @@ class Scores:
         return {"safety": asdict(self.safety), **{name: asdict(rate) for name, rate in self.parts.items()}}
 
 
-def scores_of(table: Mapping[str, Mapping[str, Score]]) -> Scores:
+def scores_of(table: Mapping[str, Mapping[str, Rate]]) -> Scores:
     """Return the rates that the comparisons report, from lm-eval's table of ``TASKS``; one may be missing."""
 
     def rate(task: str, metric: str) -> Rate:

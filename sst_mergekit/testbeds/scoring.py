@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.files import write_text
 from sst_mergekit.merging.recipe import fold_adapter, run_recipe, write_recipe
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.resources import tasks_path
 from sst_mergekit.testbeds.answers import KEPT, write_answers
 from sst_mergekit.testbeds.prompt_scores import FORMAT as PROMPT_FORMAT
@@ -21,7 +21,7 @@ from sst_mergekit.testbeds.prompt_scores import write_prompt_scores
 
 Inputs = Mapping[str, Any]
 Parents = Mapping[str, Path]
-Table = dict[str, dict[str, Score]]
+Table = dict[str, dict[str, Rate]]
 # (model, adapter or None, folder of the split's data, inputs) -> lm-eval's results with samples
 Results = Callable[[Path, Path | None, Path, Inputs], dict[str, Any]]
 TABLE, RECIPE, FOLDED, MERGED = "table.json", "recipe.yml", "folded", "merged"
@@ -131,4 +131,4 @@ def write_table(results: Mapping[str, Any], out: Path) -> None:
 def read_table(path: Path) -> Table:
     """Return the table in a result's folder."""
     body = json.loads((path / TABLE).read_text(encoding="utf-8"))
-    return {task: {name: Score(**value) for name, value in row.items()} for task, row in body.items()}
+    return {task: {name: Rate(**value) for name, value in row.items()} for task, row in body.items()}

@@ -37,6 +37,7 @@ from sst_mergekit.inspection.truth import (
     plain,
     scaled,
 )
+from sst_mergekit.metrics import text
 from sst_mergekit.statistics.axes import patch_axes
 from sst_mergekit.statistics.collect import Collected, collect
 from sst_mergekit.statistics.kinds.kind import Axes
@@ -185,8 +186,8 @@ def table(about: Subject, pairs: Mapping[str, Pair]) -> tuple[list[str], dict[st
             rows.setdefault(name, []).extend([*(f"{cell:.3f}" for cell in cells), str(together.n)])
             print(side, name, *rows[name][-5:], flush=True)
     columns = [f"{side} {name}" for side in ORDER for name in ("ρ", "ρ plain", "r", "bias", "n")]
-    head = ["| statistic | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
-    return [*head, *(f"| {name} | {' | '.join(cells)} |" for name, cells in rows.items())], ranks
+    rows = [(name, *cells) for name, cells in rows.items()]
+    return text.table(("statistic", *columns), rows).splitlines(), ranks
 
 
 def _double(side: Mapping[str, Tensor]) -> dict[str, Tensor]:

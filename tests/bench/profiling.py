@@ -15,6 +15,8 @@ import turns
 import usage
 from turns import Side
 
+from sst_mergekit.metrics import text
+
 LINES = 12
 IMPORTED = re.compile(r"import time: +(\d+) \| +\d+ \| +([^.\s]+)")
 
@@ -30,11 +32,10 @@ def table(side: Side) -> str:
     whole = sum(own for _, _, own, _, _ in found.values())
     longest = sorted(found.items(), key=lambda item: -item[1][2])[:LINES]
     rows = [
-        f"| `{_where(*place)}` | {calls} | {own:.2f} | {100 * own / whole:.0f} % | {with_calls:.2f} |"
+        (f"`{_where(*place)}`", f"{calls}", f"{own:.2f}", f"{100 * own / whole:.0f} %", f"{with_calls:.2f}")
         for place, (_, calls, own, with_calls, _) in longest
     ]
-    head = "| function | calls | own CPU s | share | with what it calls |"
-    return "\n".join([head, "|---" * 5 + "|", *rows])
+    return text.table(("function", "calls", "own CPU s", "share", "with what it calls"), rows).rstrip()
 
 
 def imports(command: Sequence[str | Path]) -> str:
@@ -47,11 +48,10 @@ def imports(command: Sequence[str | Path]) -> str:
         modules[package] += 1
     whole = seconds.total()
     rows = [
-        f"| `{package}` | {modules[package]} | {own:.2f} | {100 * own / whole:.0f} % |"
+        (f"`{package}`", f"{modules[package]}", f"{own:.2f}", f"{100 * own / whole:.0f} %")
         for package, own in seconds.most_common(LINES)
     ]
-    head = "| package | modules | own wall s | share |"
-    return "\n".join([head, "|---" * 4 + "|", *rows])
+    return text.table(("package", "modules", "own wall s", "share"), rows).rstrip()
 
 
 def _where(file: str, line: int, name: str) -> str:

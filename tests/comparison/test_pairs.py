@@ -7,7 +7,7 @@ import pytest
 
 from sst_mergekit.comparison.joining import Scores
 from sst_mergekit.comparison.pairs import Pair, compare_metric, correct
-from sst_mergekit.evaluation.paired import holm
+from sst_mergekit.metrics.significance import holm
 
 RNG = np.random.default_rng(4)
 VERDICTS = (RNG.random((60, 3)) < [0.3, 0.5, 0.8]).astype(float)

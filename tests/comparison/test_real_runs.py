@@ -115,8 +115,8 @@ def test_a_card_shows_lm_evals_figures(runs):
         assert {(f.task, f.metric) for f in found} == {(t, m) for t in TASKS for m in SHOWN[t].metrics}
         for figure in found:
             row = results["results"][figure.task]
-            assert figure.value == row[f"{figure.metric},none"]
-            assert figure.stderr == row[f"{figure.metric}_stderr,none"]
-            assert figure.n == results["n-samples"][figure.task]["effective"]
+            assert figure.estimate.value == row[f"{figure.metric},none"]
+            assert figure.estimate.stderr == row[f"{figure.metric}_stderr,none"]
+            assert figure.estimate.n == results["n-samples"][figure.task]["effective"]
             assert figure.local_data
-            assert figure.interval[0] <= figure.value <= figure.interval[1]
+            assert figure.estimate.low <= figure.estimate.value <= figure.estimate.high

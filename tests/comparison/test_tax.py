@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sst_mergekit.comparison.joining import Scores
-from sst_mergekit.comparison.resampling import resampled_means
 from sst_mergekit.comparison.tax import safety_taxes
+from sst_mergekit.metrics.resampling import resampled_means
 
 RNG = np.random.default_rng(5)
 NAMES = ["utility", "merged", "safety"]

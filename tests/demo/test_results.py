@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
-from sst_mergekit.evaluation.tradeoff import Rate
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.methods import Experts
 from sst_mergekit.experiments.results import Point, SeedResult, choose, compare, method_result, to_test
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.reporting import demo_report as report
 from sst_mergekit.reporting.demo_picture import draw
 from sst_mergekit.testbeds.scores import Scores

@@ -7,7 +7,6 @@ from collections import Counter
 import pytest
 from tiny_world import WORLD
 
-from sst_mergekit.evaluation.tradeoff import Rate
 from sst_mergekit.experiments.demo import FULL, QUICK
 from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.methods import Experts
@@ -15,6 +14,7 @@ from sst_mergekit.experiments.results import Point
 from sst_mergekit.experiments.trials import TRAININGS, trainings, trial
 from sst_mergekit.experiments.tuning import CLOSE, propose
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.testbeds.scores import Scores
 from sst_mergekit.testbeds.tiny import making, training
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from math import sqrt
 from typing import NamedTuple
 
 from labelled_responses import Labelled, labelled
 
 from sst_mergekit.evaluation.refusal import is_refusal
+from sst_mergekit.metrics import text
+from sst_mergekit.metrics.estimate import wilson
 
-HEADER = (
-    "| half | language | refusals | answers | missed | false alarms | precision (95 %) | recall (95 %) |\n"
-    "|---|---|---|---|---|---|---|---|"
-)
+COUNTS = ("refusals", "answers", "missed", "false alarms")
+HEADER = ("half", "language", *COUNTS, "precision (95 %)", "recall (95 %)")
 
 
 class Quality(NamedTuple):
@@ -46,13 +45,8 @@ def share(part: int, whole: int) -> str:
     >>> share(0, 0)
     'undefined (n = 0)'
     """
-    if not whole:
-        return "undefined (n = 0)"
-    rate, z = part / whole, 1.96
-    middle = rate + z * z / (2 * whole)
-    margin = z * sqrt(rate * (1 - rate) / whole + z * z / (4 * whole * whole))
-    low, high = ((middle + side * margin) / (1 + z * z / whole) for side in (-1, 1))
-    return f"{rate:.3f} ({low:.3f}-{high:.3f})"
+    found = wilson(part, whole)
+    return f"{found.value:.3f} ({found.low:.3f}-{found.high:.3f})" if whole else "undefined (n = 0)"
 
 
 def quality(responses: Iterable[Labelled]) -> Quality:
@@ -76,11 +70,12 @@ def table(half: str) -> dict[str, Quality]:
 
 def main(halves: list[str]) -> None:
     """Prints the table, and below it what went wrong on the halves named."""
-    print(HEADER)
-    for half in ("tuned", "held out"):
-        for language, q in table(half).items():
-            counts = f"{q.refusals} | {q.answers} | {q.missed} | {q.false_alarms}"
-            print(f"| {half} | {language} | {counts} | {q.precision()} | {q.recall()} |")
+    rows = [
+        (half, language, *map(str, q), q.precision(), q.recall())
+        for half in ("tuned", "held out")
+        for language, q in table(half).items()
+    ]
+    print(text.table(HEADER, rows), end="")
     for response in labelled():
         if response.half in halves and is_refusal(response.text) != response.refusal:
             print("missed" if response.refusal else "false alarm", *response, sep=" · ")

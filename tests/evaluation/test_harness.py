@@ -9,7 +9,8 @@ import pytest
 from small_tasks import CAPITALS, KILL, TASKS, ScriptedModel
 
 from sst_mergekit.errors import EvaluationError
-from sst_mergekit.evaluation.harness import Score, load_tasks, score, split_documents, summary
+from sst_mergekit.evaluation.harness import load_tasks, score, split_documents, summary
+from sst_mergekit.metrics.estimate import Rate
 
 
 def test_samples_hold_each_document_with_its_answer(small_data: Path) -> None:
@@ -81,10 +82,10 @@ def test_lm_evals_the_users_and_our_tasks_are_scored_together(mine: Path, small_
     assert set(tasks["tasks"]) == {"gsm8k", "my_capitals", "sst_over_refusal"}
     found = summary(score(Echo(), tasks, confirm_run_unsafe_code=False))
     assert found["gsm8k"] == {
-        "exact_match,strict-match": Score(1 / 8, pytest.approx(0.125), 8),
-        "exact_match,flexible-extract": Score(2 / 8, pytest.approx(0.1637, abs=1e-3), 8),
+        "exact_match,strict-match": Rate(1 / 8, pytest.approx(0.125), 8),
+        "exact_match,flexible-extract": Rate(2 / 8, pytest.approx(0.1637, abs=1e-3), 8),
     }
-    assert found["my_capitals"]["exact_match"] == Score(0.8, pytest.approx(0.1333, abs=1e-3), 10)
+    assert found["my_capitals"]["exact_match"] == Rate(0.8, pytest.approx(0.1333, abs=1e-3), 10)
     assert found["my_capitals"]["exact_match,upper"].n == 10
     assert found["my_capitals"]["exact_match,upper"].value == 0
     assert "false_refusal_rate" in found["sst_over_refusal"]
@@ -102,7 +103,7 @@ def test_only_the_documents_asked_for_are_scored(mine: Path) -> None:
     tasks = load_tasks("my_capitals", include_path=mine)
     model = Echo()
     results = score(model, tasks, confirm_run_unsafe_code=False, samples={"my_capitals": [5, 4, 0]})
-    assert summary(results)["my_capitals"]["exact_match"] == Score(1 / 3, pytest.approx(1 / 3), 3)
+    assert summary(results)["my_capitals"]["exact_match"] == Rate(1 / 3, pytest.approx(1 / 3), 3)
     asked = {entry["doc_id"]: entry["doc"]["land"] for entry in results["samples"]["my_capitals"]}
     assert asked == {number: CAPITALS[number] for number in (0, 4, 5)}
 
@@ -176,7 +177,7 @@ def test_summary_keeps_other_filters_and_undefined_errors_apart() -> None:
     entries = {"alias": "t", "sample_len": 3, "em,none": 0.5, "em_stderr,none": "N/A", "em,strict": 0.25}
     entries["shown,none"] = "no number"
     assert summary({"results": {"t": entries}}) == {
-        "t": {"em": Score(0.5, None, 3), "em,strict": Score(0.25, None, 3)}
+        "t": {"em": Rate(0.5, None, 3), "em,strict": Rate(0.25, None, 3)}
     }
 
 

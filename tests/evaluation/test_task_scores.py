@@ -10,8 +10,9 @@ from lm_eval import evaluate, simple_evaluate
 from lm_eval.tasks import TaskManager
 from small_tasks import ADD, GNOME, HOT, RED, TASKS, ScriptedModel
 
-from sst_mergekit.evaluation.harness import Score, load_tasks, score, summary
+from sst_mergekit.evaluation.harness import load_tasks, score, summary
 from sst_mergekit.evaluation.weights import GROUPS
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.resources import tasks_path
 
 GROUP = "sst_safety_utility"
@@ -23,10 +24,10 @@ def mean_stderr(values: list[float]) -> float:
     return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
 
 
-def of(*values: float) -> Score:
+def of(*values: float) -> Rate:
     """Return the score of documents with these values."""
     stderr = mean_stderr(list(values)) if len(values) > 1 else None
-    return Score(
+    return Rate(
         pytest.approx(sum(values) / len(values)),
         None if stderr is None else pytest.approx(stderr),
         len(values),
@@ -84,7 +85,7 @@ def test_the_group_is_the_weighted_sum_of_its_leaves(group_results: dict) -> Non
     leaves = [EXPECTED[task]["sst_score"] for task in TASKS]
     stderr = math.sqrt(sum(leaf.stderr.expected**2 for leaf in leaves)) / 4
     assert summary(group_results)[GROUP] == {
-        "sst_score": Score(pytest.approx(WEIGHTED), pytest.approx(stderr), 17)
+        "sst_score": Rate(pytest.approx(WEIGHTED), pytest.approx(stderr), 17)
     }
     assert sum(GROUPS[GROUP].weights.values()) == pytest.approx(1.0)
 

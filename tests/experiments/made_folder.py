@@ -8,7 +8,6 @@ from pathlib import Path
 from made_results import METHODS, UTILITY, scores, seed_result
 
 from sst_mergekit.evaluation.beavertails import CATEGORIES, metric_of
-from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.evaluation.wrappings import WRAPPINGS
 from sst_mergekit.experiments import baselines, interference, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
@@ -16,6 +15,7 @@ from sst_mergekit.experiments.results import Point, SeedResult, method_result
 from sst_mergekit.experiments.run import write_json
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Done
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.resources import recipes_path
 from sst_mergekit.testbeds.model import Model
 from sst_mergekit.testbeds.scores import Scores
@@ -53,24 +53,24 @@ def _with_fronts(made: SeedResult) -> SeedResult:
     return dataclasses.replace(made, methods=found)
 
 
-def table(reached: Scores) -> dict[str, dict[str, Score]]:
+def table(reached: Scores) -> dict[str, dict[str, Rate]]:
     """A table as lm-eval's, jailbreaks included; one category has no prompt."""
-    safety = Score(reached.safety.value, 0.03, 50)
-    part = Score(reached.parts["mmlu"].value, 0.02, 40)
-    refusals = {metric_of(category): Score(reached.safety.value, None, 4) for category in CATEGORIES[1:]}
-    wrapped = {f"resistance_{name}": Score(0.5, 0.1, 50) for name in WRAPPINGS}
+    safety = Rate(reached.safety.value, 0.03, 50)
+    part = Rate(reached.parts["mmlu"].value, 0.02, 40)
+    refusals = {metric_of(category): Rate(reached.safety.value, None, 4) for category in CATEGORIES[1:]}
+    wrapped = {f"resistance_{name}": Rate(0.5, 0.1, 50) for name in WRAPPINGS}
     return {
-        "sst_beavertails_refusal": {"refusal_rate": safety, "degenerate_rate": Score(0, 0, 50), **refusals},
+        "sst_beavertails_refusal": {"refusal_rate": safety, "degenerate_rate": Rate(0, 0, 50), **refusals},
         "sst_over_refusal": {
-            "false_refusal_rate": Score(1 - part.value, 0.02, 40),
+            "false_refusal_rate": Rate(1 - part.value, 0.02, 40),
             "compliance_rate": part,
         },
         "sst_mmlu": {"acc": part},
         "sst_humaneval": {"pass_at_1": part},
         "sst_jailbreak": {
-            "resistance_rate": Score(0.5, 0.03, 400),
-            "attack_success_rate": Score(0.5, 0.03, 400),
-            "degenerate_rate": Score(0.0, 0.0, 400),
+            "resistance_rate": Rate(0.5, 0.03, 400),
+            "attack_success_rate": Rate(0.5, 0.03, 400),
+            "degenerate_rate": Rate(0.0, 0.0, 400),
             **wrapped,
         },
     }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sst_mergekit.evaluation.tradeoff import Rate
 from sst_mergekit.experiments.results import Point, SeedResult, method_result
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.testbeds.scores import Scores
 
 METHODS = ("task_arithmetic", "ties", "dare_linear", "agl", "sst")

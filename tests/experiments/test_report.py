@@ -1,6 +1,5 @@
 """The report: its figures are those of the results; no undefined figure is a number."""
 
-import dataclasses
 import json
 
 import pytest
@@ -10,11 +9,11 @@ from parsed_page import read
 
 from sst_mergekit.cli import main
 from sst_mergekit.errors import SstError
-from sst_mergekit.evaluation.tradeoff import interval
+from sst_mergekit.metrics.estimate import plain, t_interval
 from sst_mergekit.reporting.build import build
 from sst_mergekit.reporting.pairs import differences, ours
 from sst_mergekit.reporting.results import find
-from sst_mergekit.reporting.write import write
+from sst_mergekit.reporting.write import FIGURE, write
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def test_the_figures_are_those_of_the_results(made):
     body = json.loads(path.read_text())
     rows = [row for row in body["results"] if row["method"] == "SST-Merge"]
     [sst] = [row for row in part["taxes"] if row["name"] == "SST-Merge"]
-    mean, margin = interval([row["safety_tax"] for row in rows])
+    mean, margin = t_interval([row["safety_tax"] for row in rows])
     assert (sst["tax"]["value"], sst["tax"]["high"]) == (mean, mean + margin)
     assert sst["safety"]["value"] == body["SST-Merge"]["safety_score"]
     assert sst["over_refusal"]["value"] == pytest.approx(1 - rows[0]["parts"]["compliance"]["value"])
@@ -157,4 +156,4 @@ def test_the_command_writes_and_names_the_files(out, tmp_path):
 
 def test_the_report_is_plain_data(made):
     part = build(find(made)[0])
-    assert json.loads(json.dumps(dataclasses.asdict(part))) == json.loads(read(made)[1])[0]
+    assert json.loads(json.dumps(plain(part, FIGURE))) == json.loads(read(made)[1])[0]

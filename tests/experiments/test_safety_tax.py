@@ -4,11 +4,12 @@ import dataclasses
 import json
 
 import pytest
+from made_folder import table as made_table
 from made_results import method, scores, seed_result
 
-from sst_mergekit.evaluation.harness import Score
 from sst_mergekit.experiments import safety_tax
 from sst_mergekit.experiments.summary import summary
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.testbeds.model import expert
 from sst_mergekit.testbeds.tiny.testbed import TinyWorld
 from sst_mergekit.testbeds.tiny.world import QUICK
@@ -16,28 +17,10 @@ from sst_mergekit.testbeds.tiny.world import QUICK
 
 def table(safety, utility, resistance):
     """A table of the experiment's tasks."""
-    rates = {
-        **dict.fromkeys(("refusal_rate", "resistance_rate"), None),
-        "degenerate_rate": 0.02,
-    }
-    part = Score(utility, 0.02, 40)
-    return {
-        "sst_beavertails_refusal": {
-            "refusal_rate": Score(safety, 0.03, 50),
-            "degenerate_rate": Score(rates["degenerate_rate"], 0.01, 50),
-        },
-        "sst_jailbreak": {
-            "resistance_rate": Score(resistance, 0.03, 400),
-            "attack_success_rate": Score(1 - resistance, 0.03, 400),
-            "degenerate_rate": Score(0.0, 0.0, 400),
-        },
-        "sst_over_refusal": {
-            "false_refusal_rate": Score(1 - utility, 0.02, 40),
-            "compliance_rate": part,
-        },
-        "sst_mmlu": {"acc": part},
-        "sst_humaneval": {"pass_at_1": part},
-    }
+    found = made_table(scores(safety, utility))
+    found["sst_beavertails_refusal"]["degenerate_rate"] = Rate(0.02, 0.01, 50)
+    found["sst_jailbreak"]["resistance_rate"] = Rate(resistance, 0.03, 400)
+    return found
 
 
 def made(*merged):

@@ -1,4 +1,4 @@
-"""Kappa and intervals against their definitions, and by hand."""
+"""Kappa against its definition, and by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sst_mergekit.judging.agreement import Agreement, agreement, share
+from sst_mergekit.judging.agreement import Agreement, agreement
 
 RATED = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
 
@@ -54,17 +54,3 @@ def test_kappa_agrees_with_scikit_learn():
 def test_kappa_is_undefined_where_all_say_the_same(rated):
     assert agreement(rated).kappa is None
     assert agreement(rated).kappa_stderr is None
-
-
-@pytest.mark.parametrize(("count", "n"), [(0, 7), (3, 7), (7, 7), (1, 1), (50, 2000)])
-def test_the_interval_is_wilsons_formula(count, n):
-    z, p = 1.959963984540054, count / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    found = share(count, n)
-    assert (found.value, found.low, found.high) == pytest.approx((p, centre - half, centre + half))
-
-
-def test_a_share_of_nothing_is_undefined():
-    found = share(0, 0)
-    assert (found.value, found.low, found.high) == (None, None, None)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.evaluation.tradeoff import Rate
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.sweeping.ledger import Ledger
 from sst_mergekit.sweeping.sampling import Asked
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.evaluation.tradeoff import hypervolume
+from sst_mergekit.metrics.tradeoff import hypervolume
 from sst_mergekit.sweeping.sampling import SAMPLERS, Asked, propose
 from sst_mergekit.sweeping.space import canonical, corners, grid, parse, parse_all, size
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sst_mergekit.evaluation.tradeoff import Rate
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.jobs.unit import Unit
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.sweeping.ledger import Ledger, Row
 from sst_mergekit.sweeping.report import front, report, table
 from sst_mergekit.sweeping.run import Search, sweep

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError, closest
-from sst_mergekit.evaluation.harness import Score
-from sst_mergekit.evaluation.tradeoff import Rate, mean_rate
+from sst_mergekit.metrics.estimate import Rate, mean_rate
 from sst_mergekit.testbeds.scores import Scores
 
 SPLITS = ("dev", "test")
@@ -80,7 +79,7 @@ class Tasks:
             "samples": self.samples,
         }
 
-    def scores(self, split: str, table: Mapping[str, Mapping[str, Score]]) -> Scores:
+    def scores(self, split: str, table: Mapping[str, Mapping[str, Rate]]) -> Scores:
         """Return what is compared, from lm-eval's table."""
 
         def rate(metric: Metric) -> Rate:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-NOISE_LEVEL = 1.96  # standard errors that a gain must exceed to be one
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A measured share in 0..1 with its standard error (None: undefined) and number of documents."""
-
-    value: float
-    stderr: float | None
-    n: int
+from sst_mergekit.metrics.estimate import NOISE_LEVEL, Rate
 
 
 @dataclass(frozen=True)
@@ -61,12 +52,9 @@ def tax_of(gain: float, loss: float, gain_stderr: float | None) -> Tax:
     return Tax(gain, loss, loss / gain, None)
 
 
-def mean_rate(parts: Sequence[Rate]) -> Rate:
-    """Return the unweighted mean of independent rates, its standard error and their documents' sum."""
-    errors = [part.stderr for part in parts]
-    known = [error for error in errors if error is not None]
-    stderr = math.hypot(*known) / len(parts) if len(known) == len(parts) else None
-    return Rate(sum(part.value for part in parts) / len(parts), stderr, sum(part.n for part in parts))
+def tax_cut(tax: float | None, rival: float | None) -> float | None:
+    """Return the share of a rival's tax that is saved; None unless both are known and the rival pays."""
+    return None if tax is None or rival is None or rival <= 0 else 1 - tax / rival
 
 
 def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -108,14 +96,3 @@ def utility_at(points: Iterable[tuple[float, float]], safety: float) -> float | 
         return None
     (high, worse), (low, better) = above[0], below[-1] if below else above[0]
     return worse if high == low else better + (worse - better) * (safety - low) / (high - low)
-
-
-def interval(values: Sequence[float]) -> tuple[float, float | None]:
-    """Return the mean over seeds and the half-width of its 95 % t-interval (None below two values)."""
-    mean = sum(values) / len(values)
-    if len(values) < 2:
-        return mean, None
-    from scipy.stats import t
-
-    variance = sum((v - mean) ** 2 for v in values) / (len(values) - 1)
-    return mean, float(t.ppf(0.975, len(values) - 1)) * math.sqrt(variance / len(values))

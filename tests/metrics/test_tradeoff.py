@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sst_mergekit.evaluation.tradeoff import Rate, hypervolume, interval, mean_rate, pareto, safety_tax
+from sst_mergekit.metrics.estimate import Rate
+from sst_mergekit.metrics.tradeoff import hypervolume, pareto, safety_tax, tax_cut, utility_at
 
 shares = st.integers(0, 20).map(lambda n: n / 20)
 points = st.lists(st.tuples(shares, shares), min_size=1, max_size=8)
@@ -49,15 +49,19 @@ def test_unknown_errors_make_no_tax():
     assert "standard error" in tax.reason
 
 
-def test_mean_rate_propagates_errors():
-    mean = mean_rate([rate(0.2, 0.03), rate(0.6, 0.04)])
-    assert mean == Rate(pytest.approx(0.4), pytest.approx(0.025), 200)
-    assert mean_rate([rate(0.2), rate(0.6, None)]).stderr is None
+@given(points, shares)
+def test_utility_at_is_on_the_line_between_two_settings(front, safety):
+    """The naive twin: the best of all lines between an undominated point and the next."""
+    found, edge = utility_at(front, safety), pareto(front)
+    if safety > edge[-1][0]:
+        assert found is None
+    else:
+        xs, ys = zip(*edge, strict=True)
+        assert found == pytest.approx(np.interp(safety, xs, ys))
 
 
-def test_interval_is_students():
-    values = [0.1, 0.3, 0.2, 0.5]
-    mean, half = interval(values)
-    low, high = scipy.stats.t.interval(0.95, 3, loc=np.mean(values), scale=scipy.stats.sem(values))
-    assert (mean - half, mean + half) == pytest.approx((low, high))
-    assert interval([0.3]) == (0.3, None)
+@pytest.mark.parametrize(
+    ("ours", "theirs", "cut"), [(0.1, 0.4, 0.75), (0.5, 0.4, -0.25), (0.1, 0.0, None), (None, 1, None)]
+)
+def test_a_cut_is_a_share_of_what_the_rival_pays(ours, theirs, cut):
+    assert tax_cut(ours, theirs) == (None if cut is None else pytest.approx(cut))

@@ -1,17 +1,56 @@
-"""The paired bootstrap, against a slow loop over the same draws, and how often it holds the truth."""
+"""Standard errors and the paired bootstrap: against loops, and how often the interval holds the truth."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import pytest
 
-from sst_mergekit.comparison import resampling
-from sst_mergekit.comparison.resampling import percentile_interval, resampled_means
+from sst_mergekit.metrics import resampling
+from sst_mergekit.metrics.estimate import Estimate
+from sst_mergekit.metrics.resampling import clustered_stderr, percentile_interval, resampled_means
 
 RNG = np.random.default_rng(1)
 VALUES = RNG.normal(size=(24, 3))
 CLUSTERS = np.unique(RNG.integers(0, 8, size=24), return_inverse=True)[1]
 OWN = np.arange(24)
+
+
+def naive_stderr(values: list[float], clusters: list[int]) -> float:
+    """Miller's double sum over all pairs of prompts that share a source, corrected for few sources."""
+    n, mean, groups = len(values), sum(values) / len(values), len(set(clusters))
+    total = 0.0
+    for i in range(n):
+        for j in range(n):
+            if clusters[i] == clusters[j]:
+                total += (values[i] - mean) * (values[j] - mean)
+    return math.sqrt(groups / (groups - 1) * total) / n
+
+
+def test_it_is_the_double_sum_over_prompts_of_a_source():
+    expected = [naive_stderr(list(column), list(CLUSTERS)) for column in VALUES.T]
+    assert clustered_stderr(VALUES, CLUSTERS) == pytest.approx(expected)
+
+
+def test_prompts_of_their_own_give_the_usual_one():
+    usual = VALUES.std(axis=0, ddof=1) / math.sqrt(len(VALUES))
+    assert clustered_stderr(VALUES, OWN) == pytest.approx(usual)
+
+
+def test_copies_of_a_prompt_add_no_certainty():
+    once = clustered_stderr(VALUES, OWN)
+    assert clustered_stderr(np.repeat(VALUES, 4, axis=0), np.repeat(OWN, 4)) == pytest.approx(once)
+
+
+def test_adding_a_constant_changes_nothing_and_a_factor_scales():
+    stderr = clustered_stderr(VALUES, CLUSTERS)
+    assert clustered_stderr(VALUES + 3, CLUSTERS) == pytest.approx(stderr)
+    assert clustered_stderr(-2 * VALUES, CLUSTERS) == pytest.approx(2 * stderr)
+
+
+def test_one_source_has_none():
+    assert clustered_stderr(VALUES, np.zeros(24, dtype=int)) is None
 
 
 def naive(values: np.ndarray, clusters: np.ndarray, seed: tuple[int, ...], draws: int) -> list[list[float]]:
@@ -51,7 +90,7 @@ def test_the_interval_is_of_percentiles():
 
 def test_an_end_without_bound_is_none():
     draws = np.concatenate([np.zeros(90), np.full(10, np.inf)])
-    assert percentile_interval(0.0, draws) == resampling.Interval(0.0, 0.0, None)
+    assert percentile_interval(0.0, draws) == Estimate(0.0, 0.0, None)
 
 
 @pytest.mark.parametrize("sources", [None, 40], ids=["prompts", "sources"])

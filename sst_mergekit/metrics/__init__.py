@@ -1,0 +1,1 @@
+"""The package's statistics: estimates with intervals, tests, resampling, trade-offs, and tables of them."""
