@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from sst_mergekit.evaluation.harness import summary as summary
     from sst_mergekit.merging.run import merge as merge
     from sst_mergekit.metrics.tradeoff import safety_tax as safety_tax
+    from sst_mergekit.reporting.study import study as study
     from sst_mergekit.statistics.estimate import estimate as estimate
     from sst_mergekit.statistics.rows import Source as Source
     from sst_mergekit.statistics.settings import ModelSpec as ModelSpec
@@ -64,6 +65,7 @@ __all__ = [
     "safety_tax",
     "score",
     "split_documents",
+    "study",
     "summary",
 ]
 
@@ -84,6 +86,7 @@ _LOADED_FROM = {
     "safety_tax": "sst_mergekit.metrics.tradeoff",
     "score": "sst_mergekit.evaluation.harness",
     "split_documents": "sst_mergekit.evaluation.harness",
+    "study": "sst_mergekit.reporting.study",
     "summary": "sst_mergekit.evaluation.harness",
 }
 

@@ -15,7 +15,6 @@ _BELOW = {
     "plugin",
     "adapters",
     "merging",
-    "inspection",
     "training",
     "jobs",
 }
@@ -36,7 +35,7 @@ ALLOWED = {
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "sharing": {"core", "statistics", "recipe", "evaluation", "comparison"},
     "testbeds": {*_BELOW, "experiments"},
-    "experiments": {*_BELOW, "comparison", "testbeds", "reporting"},
+    "experiments": {*_BELOW, "recipe", "testbeds", "sharing"},
     "sweeping": {*_BELOW, "recipe", "comparison", "testbeds", "experiments"},
     "reporting": {"evaluation", "comparison", "testbeds", "experiments"},
 }

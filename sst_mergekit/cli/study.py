@@ -57,17 +57,15 @@ def command(file: Path, init: bool, plan: bool, **given: Any) -> None:
     if init:
         _init(file, given)
         return
-    from sst_mergekit.experiments.study import MEASURE, describe, load, run
-    from sst_mergekit.reporting.markdown import to_markdown
-    from sst_mergekit.reporting.write import parts, write
+    from sst_mergekit.experiments.study import MEASURE, describe, load
+    from sst_mergekit.reporting.study import study
 
-    study = load(file)
     if plan:
-        body = describe(study)
+        body = describe(load(file))
         output.result(body, "\n".join(f"{key}: {value}" for key, value in body.items()))
         return
-    body = run(
-        study,
+    body = study(
+        file,
         count=given["workers"],
         ray=given["ray"],
         only=given["only"],
@@ -78,9 +76,9 @@ def command(file: Path, init: bool, plan: bool, **given: Any) -> None:
     if given["only"] == MEASURE:
         output.result(body, "\n".join(f"{name}: {path}" for name, path in body["made"].items()))
         return
-    write(study.out)
-    text = to_markdown(parts(study.out))
-    output.result(body, f"{text}\n{study.out}: results.json, report.html, report.md, best/")
+    out = load(file).out
+    text = (out / "report.md").read_text(encoding="utf-8")
+    output.result(body, f"{text}\n{out}: results.json, report.html, report.md, best/")
 
 
 def _init(file: Path, given: dict[str, Any]) -> None:

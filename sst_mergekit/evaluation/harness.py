@@ -49,8 +49,10 @@ def load_tasks(
     wanted = [names] if isinstance(names, str) else list(names)
     given = dict(metadata or {}) | ({} if data_dir is None else {"data_dir": str(data_dir)})
     folders = task_folders(include_path)
-    alone = len(folders) == 1 and set(wanted) <= our_tasks()  # lm-eval's own 14,000 files take seconds
-    manager = TaskManager(include_path=list(folders), include_defaults=not alone, metadata=given)
+    # lm-eval's own 14,000 files take seconds; a group of the user's may name some of them
+    manager = TaskManager(include_path=list(folders), include_defaults=False, metadata=given)
+    if not set(wanted) <= our_tasks() | set(manager.all_subtasks):
+        manager = TaskManager(include_path=list(folders), metadata=given)
     for name in wanted:
         if name not in manager.all_tasks:
             near = difflib.get_close_matches(name, manager.all_tasks, n=5)

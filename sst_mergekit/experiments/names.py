@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError, closest
 from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.trials import TRAINED
+from sst_mergekit.experiments.trials import TRAININGS
 
 # ours -> (short, long)
 PUBLISHED = {
@@ -17,7 +17,7 @@ PUBLISHED = {
     "knots": ("KnOTS", "KnOTS"),
     "sst": ("SST-Merge", "SST-Merge"),
 }
-KNOWN = tuple(method.name for method in EVERY) + (TRAINED,)
+KNOWN = tuple(method.name for method in EVERY) + tuple(TRAININGS)
 CONTROLS = {method.name for method in EVERY if method.control}
 _ALIASES = {alias.casefold(): name for name, pair in PUBLISHED.items() for alias in pair}
 

@@ -19,7 +19,6 @@ from sst_mergekit.jobs.cluster import workers
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.store import Store
-from sst_mergekit.reporting import write as report
 from sst_mergekit.testbeds.options import ModelOptions
 
 Body = dict[str, Any]
@@ -55,7 +54,6 @@ def run(request: Request, progress: bool = True) -> dict[Path, Body]:
                 written[path] = EXPERIMENTS[experiment](request, model, runner)
                 write_json(path, written[path])
         _write_manifest(request, runner, list(written))
-    report.write(request.out, request.examples)
     return written
 
 

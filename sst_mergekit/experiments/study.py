@@ -351,7 +351,8 @@ def _body(
         "utility": [metric.label for metric in study.tasks.utility],
         "choose": {tuning.choice.by: tuning.choice.level},
     }
-    return baselines.report(results, about) | {"units": scored_units(beds, results)}
+    body = baselines.report(results, about)
+    return body | {"targets": [], "units": scored_units(beds, results)}
 
 
 def describe(study: Study) -> dict[str, Any]:

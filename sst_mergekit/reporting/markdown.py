@@ -9,6 +9,7 @@ from sst_mergekit.reporting.build import Part
 from sst_mergekit.reporting.charts import settings_text
 from sst_mergekit.reporting.groups import Grouped
 from sst_mergekit.reporting.pairs import OURS, Difference, ours
+from sst_mergekit.reporting.results import STUDY
 from sst_mergekit.reporting.styles import label
 
 TAX = ("utility", "ΔS", "ΔU", "tax", "hypervolume", "KL", "perplexity")
@@ -36,14 +37,22 @@ def _part(part: Part) -> str:
         *_taxes(part),
         *_experiment_1(part),
         *_pairs(part.pairs),
-        *_grouped("Refusals by category of harm", part.categories),
-        *_grouped("MMLU by subject", part.subjects),
-        *_grouped("Refusals by jailbreak wrapping", part.wrappings),
+        *(line for heading, found in _sections(part).items() for line in _grouped(heading, found)),
         *_retained(part),
         *_recipes(part),
         *_runs(part),
     ]
     return "\n".join(sections)
+
+
+def _sections(part: Part) -> dict[str, Grouped]:
+    """Return the rates by group of prompts; of a study those that it has."""
+    found = {
+        "Refusals by category of harm": part.categories,
+        "MMLU by subject": part.subjects,
+        "Refusals by jailbreak wrapping": part.wrappings,
+    }
+    return {name: each for name, each in found.items() if part.mode != STUDY or not each.reason}
 
 
 def _targets(part: Part) -> list[str]:

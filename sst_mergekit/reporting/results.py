@@ -14,7 +14,7 @@ from sst_mergekit.errors import SstError
 Body = Mapping[str, Any]
 _NAME = re.compile(r"(exp[123])_results_(.+)_(minimal|full)\.json")
 TINY_WORLD = "tiny-world"
-STUDY = "results.json"  # of 'sst-mergekit study'
+STUDY, STUDIED = "study", "results.json"  # the mode of 'sst-mergekit study', and its file
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ def find(out: Path) -> list[Results]:
     Raises:
         SstError: there are none, or a file is damaged.
     """
-    if (out / STUDY).is_file():
-        body = _result(out / STUDY)
+    if (out / STUDIED).is_file():
+        body = _result(out / STUDIED)
         manifests = [_read(path) for path in sorted((out / "manifests").glob("*.json"))]
-        return [Results(body["config"]["model"], "study", {"exp3": body}, manifests, out / "units")]
+        return [Results(body["config"]["model"], STUDY, {"exp3": body}, manifests, out / "units")]
     found: dict[tuple[str, str], dict[str, Path]] = {}
     for path in sorted(out.glob("*/exp?_results_*.json")):
         if match := _NAME.fullmatch(path.name):

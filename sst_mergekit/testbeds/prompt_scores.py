@@ -22,13 +22,17 @@ def write_prompt_scores(results: Mapping[str, Any], out: Path) -> None:
     """Write ``results_scores.json`` and ``samples_TASK_scores.jsonl`` into a folder."""
     tasks = list(results["samples"])
     for task in tasks:
-        lines = [
-            json.dumps({**{key: sample[key] for key in (*_OF_SAMPLE, *sample["metrics"])}, "doc": {}})
-            for sample in results["samples"][task]
-        ]
+        lines = [_line(sample) for sample in results["samples"][task]]
         write_text(out / f"samples_{task}_{_TIME}.jsonl", "\n".join(lines) + "\n")
     body: dict[str, Any] = {key: {task: results[key][task] for task in tasks} for key in _OF_TASK}
     body["configs"] = {
         task: {"generation_kwargs": results["configs"][task].get("generation_kwargs")} for task in tasks
     }
     write_text(out / f"results_{_TIME}.json", json.dumps(body, indent=1) + "\n")
+
+
+def _line(sample: Mapping[str, Any]) -> str:
+    """Return a sample without text; a metric that is no number has no place here."""
+    metrics = [name for name in sample["metrics"] if isinstance(sample[name], int | float)]
+    kept = {**{key: sample[key] for key in (*_OF_SAMPLE, *metrics)}, "metrics": metrics, "doc": {}}
+    return json.dumps(kept)

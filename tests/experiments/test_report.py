@@ -37,7 +37,7 @@ def test_the_figures_are_those_of_the_results(made):
     mean, margin = t_interval([row["safety_tax"] for row in rows])
     assert (sst["tax"]["value"], sst["tax"]["high"]) == (mean, mean + margin)
     assert sst["safety"]["value"] == body["SST-Merge"]["safety_score"]
-    assert sst["over_refusal"]["value"] == pytest.approx(1 - rows[0]["parts"]["compliance"]["value"])
+    assert sst["parts"]["over-refusal"]["value"] == pytest.approx(1 - rows[0]["parts"]["compliance"]["value"])
     assert part["targets"] == [
         *json.loads(next(made.glob("exp2*/*.json")).read_text())["targets"],
         *body["targets"],

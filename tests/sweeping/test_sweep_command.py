@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from inline import Inline
 from sweep_world import sweep_world
 
 from sst_mergekit.cli import main
@@ -16,19 +17,6 @@ from sst_mergekit.errors import RecipeError
 from sst_mergekit.sweeping.own_recipe import absolute, parameters_of, with_settings
 
 SCORED = ["--tasks", "sst_beavertails_refusal,sst_mmlu_0shot", "--utility", "sst_mmlu_0shot:acc"]
-
-
-class Inline:
-    """A pool that works in this process."""
-
-    def __enter__(self) -> Inline:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def map(self, _label: str, function, jobs) -> list:  # noqa: ANN001
-        return [function(*job) for job in jobs]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from test_sweep_command import Inline
+from inline import Inline
 
 from sst_mergekit.cli import main
 from sst_mergekit.testbeds.tiny import sizes as tiny
