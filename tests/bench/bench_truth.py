@@ -3,8 +3,8 @@
 The world is that of $SST_TRUTH_WORLD (a seed's folder of ``sst-mergekit demo``), else one trained for it. A
 real model is given by $SST_TRUTH_BASE, _UTILITY and _SAFETY (adapters or full models) and rows measured on,
 _BENIGN and _HARM, with others held out, _HELD_BENIGN and _HELD_HARM; $SST_TRUTH_DEVICE and _DTYPE say where
-and how it runs. $SST_TRUTH_BRIEF leaves out ekfac and subspace, and tries few patches, of every tenth
-decoder layer: for a CPU.
+and how it runs. $SST_TRUTH_BRIEF leaves out ekfac and subspace, and tries few patches, of the attention of
+every tenth decoder layer: for a CPU.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def subject(base: str, experts: tuple[str, str], files: tuple[str, str], held: t
     patch = {
         name: (change.T if stored and layers[name].transposed else change).double()
         for name, change, stored in deltas(base, expert)
-        if name in layers and not (BRIEF and int(re.findall(r"\d+", name)[0]) % 10)
+        if name in layers and not (BRIEF and (int(re.findall(r"\d+", name)[0]) % 10 or "attn" not in name))
     }
     return Subject(tuple(models), patch, tuple(measured), tuple(others))
 
