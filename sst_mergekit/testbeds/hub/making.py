@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from sst_mergekit.testbeds.hub.loading import Loading
 from sst_mergekit.testbeds.scoring import Inputs, Parents
 
 ADAPTER = "adapter_config.json"
+MAX_LENGTH = 1024  # tokens of a conversation, where the inputs do not say
 WEIGHTS = ("*.safetensors", "*.json", "*.model", "*.txt", "*.jinja")  # what is downloaded of a model
 
 
@@ -55,16 +59,28 @@ def prepare(inputs: Inputs, parents: Parents, out: Path) -> None:
 
 
 def train(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Train a LoRA over ``model`` on the files of ``data`` that `inputs` name."""
+    """Train a LoRA over ``model`` on files: of ``data``, where there is one, else of the user.
+
+    With ``refusals`` it is on the first so many refusals in them alone.
+    """
     from sst_mergekit.statistics.rows import Source
     from sst_mergekit.training.lora import Options, train_lora
 
-    texts = [(parents["data"] / name).read_text(encoding="utf-8") for name in inputs["rows"]]
-    with tempfile.TemporaryDirectory() as folder:
-        rows = Path(folder) / "rows.jsonl"
-        rows.write_text("".join(texts), encoding="utf-8")
+    folder = parents.get("data", Path())
+    lines = [line for name in inputs["rows"] for line in (folder / name).read_text("utf-8").splitlines()]
+    if inputs.get("refusals") is not None:
+        lines = [line for line in lines if _refuses(json.loads(line))][: inputs["refusals"]]
+    with tempfile.TemporaryDirectory() as temporary:
+        rows = Path(temporary) / "rows.jsonl"
+        rows.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         options = Options(**inputs["options"], progress=False)
         train_lora(_spec(inputs, parents["model"]), Source(str(rows)), out, options)
+
+
+def _refuses(row: Mapping[str, Any]) -> bool:
+    from sst_mergekit.evaluation.refusal import is_refusal
+
+    return is_refusal(row["messages"][-1]["content"] if "messages" in row else row["response"])
 
 
 def whole(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -92,8 +108,9 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
         device=spec.device,
         progress=False,
     )
-    axes = axes_of(experts_of(parents), kind)
-    estimate(spec, Source(str(parents["data"] / inputs["rows"])), out, options, axes=axes)
+    axes, rows = axes_of(experts_of(parents), kind), Source(str(parents["data"] / inputs["rows"]))
+    samples, longest = inputs.get("samples"), inputs.get("max_length", MAX_LENGTH)
+    estimate(spec, rows, out, options, samples=samples, max_length=longest, axes=axes)
 
 
 def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -105,7 +122,9 @@ def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
     options = Options(
         learning_rate=inputs["rate"], batch_size=inputs["batch_size"], seed=inputs["seed"], progress=False
     )
-    fit(_spec(inputs, parents["utility"]), *refitted(parents, inputs["rank"]), out, options)
+    start, data = refitted(parents, inputs["rank"])
+    data = replace(data, max_length=inputs.get("max_length", MAX_LENGTH))
+    fit(_spec(inputs, parents["utility"]), start, data, out, options)
 
 
 def score(inputs: Inputs, parents: Parents, out: Path) -> None:

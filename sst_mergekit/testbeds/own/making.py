@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.files import write_text
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.hub.making import local_model, whole
+from sst_mergekit.testbeds.hub.making import local_model
 from sst_mergekit.testbeds.scoring import Inputs, Parents
-from sst_mergekit.testbeds.tiny.making import axes_of, coordinates, experts_of, refitted
-
-__all__ = ["coordinates", "whole"]  # works of the testbed's units beside those below
-RANK = 16  # of adapters
 
 
 def fetch(inputs: Inputs, parents: Parents, out: Path) -> None:
     """Link the folder of a model or an adapter, so that recipes can name it."""
     out.symlink_to(local_model(inputs["place"], adapters=True))
-
-
-def train(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Train a LoRA expert over ``model`` on the user's rows."""
-    from sst_mergekit.statistics.rows import Source
-    from sst_mergekit.training.lora import train_lora
-    from sst_mergekit.training.lora_options import Options
-
-    options = Options(**{"rank": RANK, **inputs["options"]}, progress=False)
-    train_lora(_spec(inputs, parents["model"]), Source(inputs["rows"]), out, options)
 
 
 def make_data(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -81,72 +67,6 @@ def _write(path: Path, rows: Iterable[Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     bodies = ({"messages": [{"role": role, "content": text} for role, text in row.messages]} for row in rows)
     write_text(path, "".join(json.dumps(body, ensure_ascii=False) + "\n" for body in bodies))
-
-
-def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Measure statistics of ``model`` with or without ``adapter`` on the calibration rows."""
-    from sst_mergekit.merging.recipe import quiet_libraries
-    from sst_mergekit.statistics.collect import Options
-    from sst_mergekit.statistics.estimate import estimate
-    from sst_mergekit.statistics.rows import Source
-
-    quiet_libraries()
-    kind, spec = inputs["kind"], _spec(inputs, parents["model"], parents.get("adapter"))
-    options = Options(
-        kind,
-        labels=inputs["labels"],
-        batch_size=inputs["batch_size"],
-        seed=inputs["seed"],
-        device=spec.device,
-        progress=False,
-    )
-    rows = Source(str(parents["data"] / "calibration" / f"{inputs['rows']}.jsonl"))
-    axes = axes_of(experts_of(parents), kind)
-    samples, longest = inputs["samples"], inputs["max_length"]
-    estimate(spec, rows, out, options, samples=samples, max_length=longest, axes=axes)
-
-
-def train_on_calibration(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Train a LoRA over the utility expert on calibration rows, or on the first so many refusals alone."""
-    from sst_mergekit.statistics.rows import Source
-    from sst_mergekit.training.lora import train_lora
-    from sst_mergekit.training.lora_options import Options
-
-    folder, refusals = parents["data"] / "calibration", inputs["refusals"]
-    names = ("harm", "benign") if refusals is None else ("harm",)
-    lines = [line for name in names for line in (folder / f"{name}.jsonl").read_text("utf-8").splitlines()]
-    if refusals is not None:
-        lines = [line for line in lines if _refuses(json.loads(line))][:refusals]
-    rows = out.parent / "rows.jsonl"
-    write_text(rows, "".join(f"{line}\n" for line in lines))
-    try:
-        options = Options(**{"rank": RANK, **inputs["options"]}, progress=False)
-        train_lora(_spec(inputs, parents["model"]), Source(str(rows)), out, options)
-    finally:
-        rows.unlink()
-
-
-def _refuses(row: Mapping[str, Any]) -> bool:
-    from sst_mergekit.evaluation.refusal import is_refusal
-
-    return is_refusal(row["messages"][-1]["content"])
-
-
-def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Fit the filtered safety patch to the utility expert."""
-    from dataclasses import replace
-
-    from sst_mergekit.merging.recipe import quiet_libraries
-    from sst_mergekit.training.refit import refit as fit
-    from sst_mergekit.training.refit_settings import Options
-
-    quiet_libraries()
-    start, data = refitted(parents, RANK)
-    options = Options(
-        learning_rate=inputs["rate"], batch_size=inputs["batch_size"], seed=inputs["seed"], progress=False
-    )
-    data = replace(data, max_length=inputs["max_length"])
-    fit(_spec(inputs, parents["utility"]), start, data, out, options)
 
 
 def score(inputs: Inputs, parents: Parents, out: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from sst_mergekit.experiments.methods import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.hub import making as hub
 from sst_mergekit.testbeds.hub.loading import Loading
 from sst_mergekit.testbeds.measured import parted
 from sst_mergekit.testbeds.model import SYMBOLIC, Model, of_model
@@ -18,7 +19,10 @@ from sst_mergekit.testbeds.own import making
 from sst_mergekit.testbeds.own.tasks import Tasks
 from sst_mergekit.testbeds.prompt_scores import FORMAT as PROMPT_FORMAT
 from sst_mergekit.testbeds.scores import Scores
+from sst_mergekit.testbeds.tiny.making import coordinates
+from sst_mergekit.testbeds.tiny.testbed import CALIBRATION
 
+RANK = 16  # of adapters
 REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
 
 
@@ -128,9 +132,9 @@ class OwnTestbed:
     def _expert(self, name: str, expert: Expert) -> Unit:
         if expert.place is not None:
             return Unit("model", expert.place, making.fetch, {"place": expert.place, "known": expert.known})
-        inputs = {"rows": expert.rows, "known": expert.known, "loading": asdict(self.loading)}
-        inputs |= {"options": {**expert.options, "seed": self.seed}}
-        return self._unit("train", name, making.train, inputs, {"model": self.unit("base")})
+        inputs = {"rows": [expert.rows], "known": expert.known, "loading": asdict(self.loading)}
+        inputs |= {"options": {"rank": RANK, **expert.options, "seed": self.seed}}
+        return self._unit("train", name, hub.train, inputs, {"model": self.unit("base")})
 
     def _made(self, name: str) -> Unit:
         if name == "base":
@@ -141,7 +145,7 @@ class OwnTestbed:
             if not self.utility.adapter:
                 return self._expert(name, self.utility)
             pair = {"model": self.unit("base"), "adapter": self.unit("utility_lora")}
-            return self._unit("fold", name, making.whole, {}, pair)
+            return self._unit("fold", name, hub.whole, {}, pair)
         if name == "data":
             inputs = {**asdict(self.calibration), **self._how, "seed": self.seed}
             parents = {"utility": self.unit("utility")} if self.calibration.prompts else {}
@@ -159,14 +163,15 @@ class OwnTestbed:
         needs = ("data", "base", "utility", "safety", "utility-kronecker", "safety-kronecker")
         parents = {need: self.unit(need) for need in needs}
         inputs = {**self._how, "rate": rate * REFIT_SCALE, "seed": self.seed}
-        inputs |= {"max_length": self.calibration.max_length}
-        return self._unit("train", name, making.refit, inputs, parents)
+        inputs |= {"max_length": self.calibration.max_length, "rank": RANK}
+        return self._unit("train", name, hub.refit, inputs, parents)
 
     def _trained(self, name: str, steps: int, rate: float, refusals: int | None) -> Unit:
-        options = {"steps": steps, "learning_rate": rate, "seed": self.seed}
-        inputs = {"options": options, "refusals": refusals, "loading": asdict(self.loading)}
+        options = {"steps": steps, "learning_rate": rate, "rank": RANK, "seed": self.seed}
+        rows = CALIBRATION if refusals is None else CALIBRATION[:1]
+        inputs = {"rows": rows, "options": options, "refusals": refusals, "loading": asdict(self.loading)}
         parents = {"data": self.unit("data"), "model": self.unit("utility")}
-        return self._unit("train", name, making.train_on_calibration, inputs, parents)
+        return self._unit("train", name, hub.train, inputs, parents)
 
     def _statistics(self, name: str) -> Unit:
         measured, kind, samples = parted(name)
@@ -176,14 +181,14 @@ class OwnTestbed:
         parents = {"data": self.unit("data"), "model": self.unit(model)}
         if adapter:
             parents["adapter"] = self.unit(adapter)
-        parents |= {need: self.unit(need) for need in making.coordinates(kind)}
+        parents |= {need: self.unit(need) for need in coordinates(kind)}
         about = self.calibration
         inputs = {
-            "rows": measured.data[0],
+            "rows": f"calibration/{measured.data[0]}.jsonl",
             **{"kind": kind, "labels": measured.labels, "samples": samples or about.samples},
             **{"max_length": about.max_length, "seed": self.seed},
         }
-        return self._unit("statistics", name, making.measure, {**inputs, **self._how}, parents)
+        return self._unit("statistics", name, hub.measure, {**inputs, **self._how}, parents)
 
 
 @functools.lru_cache(maxsize=4096)
