@@ -23,7 +23,13 @@ positive = click.IntRange(min=1)
 BUDGET = 16
 DTYPES = ("float32", "bfloat16", "float16")
 OF_RECIPES = {
-    **{"tasks": "sst_safety_utility", "data_dir": None, "samples": None, "batch_size": 16},
+    **{
+        "tasks": "sst_safety_utility",
+        "include_path": None,
+        "data_dir": None,
+        "samples": None,
+        "batch_size": 16,
+    },
     **{"dtype": "float32", "device": None, "apply_chat_template": False, "confirm_run_unsafe_code": False},
 }
 OF_THE_WORLD = {"methods": "task_arithmetic,sst", "mode": "minimal"}
@@ -40,7 +46,8 @@ OF_THE_WORLD = {"methods": "task_arithmetic,sst", "mode": "minimal"}
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder, shared and continued.")
 @click.option("--safety", help="TASK:METRIC, with commas: safety is their mean.  [default: as in 'compare']")
 @click.option("--utility", help="The same for utility.")
-@click.option("--tasks", help="lm-eval tasks of ours, with commas.  [default: sst_safety_utility]")
+@click.option("--tasks", help="lm-eval tasks, with commas.  [default: sst_safety_utility]")
+@click.option("--include-path", type=click.Path(path_type=Path), help="Folder of your own lm-eval tasks.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="The development split's files.")
 @click.option("--samples", type=positive, help="Prompts a task at most.")
 @click.option("--batch-size", type=positive, help="Of scoring.  [default: 16]")
@@ -147,11 +154,13 @@ def _of_recipe(recipe: Path, given: dict[str, Any], parameters: tuple[Parameter,
     with tempfile.TemporaryDirectory() as folder:
         check(recipe, parameters, Path(folder))
     chosen = {name: given[name] or default for name, default in OF_RECIPES.items()}
-    data_dir = chosen["data_dir"]
-    if data_dir is not None and not data_dir.is_dir():
-        raise SstError(f"--data-dir {data_dir}: no such folder")
+    data_dir, include = chosen["data_dir"], chosen["include_path"]
+    for flag, folder in {"--data-dir": data_dir, "--include-path": include}.items():
+        if folder is not None and not folder.is_dir():
+            raise SstError(f"{flag} {folder}: no such folder")
     scoring = Scoring(
         tasks=tuple(chosen["tasks"].split(",")),
+        include_path=str(include.absolute()) if include else None,
         data_dir=str(data_dir.absolute()) if data_dir else None,
         samples=chosen["samples"],
         batch_size=chosen["batch_size"],

@@ -26,7 +26,8 @@ class Scoring:
     """How merges are scored.
 
     Attributes:
-        tasks: names of lm-eval tasks and groups of this package.
+        tasks: names of lm-eval tasks and groups.
+        include_path: a folder of the user's tasks, absolute, beside ours and lm-eval's.
         data_dir: the folder of the development split, absolute; None for the Hub.
         samples: prompts a task at most (None: all).
         batch_size, device, dtype: of the merged model (device None: a GPU where there is one).
@@ -36,6 +37,7 @@ class Scoring:
     """
 
     tasks: tuple[str, ...]
+    include_path: str | None
     data_dir: str | None
     samples: int | None
     batch_size: int
@@ -62,6 +64,7 @@ def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Scoring) -> Su
         "models": models,
         "scoring": asdict(scoring),
         "data": tree_hash(Path(scoring.data_dir)) if scoring.data_dir else None,
+        "own_tasks": tree_hash(Path(scoring.include_path)) if scoring.include_path else None,
         "version": __version__,
     }
     folds = {
@@ -193,7 +196,8 @@ def _results(model: Path, how: Scoring) -> dict[str, Any]:
     from sst_mergekit.statistics.loading import default_device
 
     metadata = {} if how.samples is None else {"samples": how.samples}
-    tasks = load_tasks(list(how.tasks), data_dir=how.data_dir, metadata=metadata)
+    include = how.include_path or ()
+    tasks = load_tasks(list(how.tasks), data_dir=how.data_dir, include_path=include, metadata=metadata)
     device = how.device or default_device()
     loaded: Any = HFLM  # its decorator hides the arguments
     lm = loaded(pretrained=str(model), device=device, dtype=how.dtype, batch_size=how.batch_size)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 from inline import Inline
+from own_task import write_task
 from safetensors.torch import load_file
 from tiny import WORDS, tiny_adapter, tiny_data, tiny_llama
 
@@ -18,28 +19,6 @@ from sst_mergekit.errors import SstError
 from sst_mergekit.evaluation.harness import load_tasks
 from sst_mergekit.experiments.study import load
 from sst_mergekit.testbeds.own.tasks import chosen, loaded
-
-TASK = """\
-task: {name}
-dataset_path: json
-dataset_kwargs: {{data_files: {{test: {file}}}}}
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{{{question}}}}"
-doc_to_choice: ["w1", "w2"]
-doc_to_target: "{{{{answer}}}}"
-metric_list:
-  - {{metric: acc, aggregation: mean, higher_is_better: true}}
-  - {{metric: brier_score, aggregation: brier_score, higher_is_better: false}}
-metadata: {{version: 1.0}}
-"""
-
-
-def write_task(folder, name, count, first=0):
-    file = folder / f"{name}.jsonl"
-    rows = [{"question": f"w{n % 28} w{n // 28} w3", "answer": n % 2} for n in range(first, first + count)]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / f"{name}.yaml").write_text(TASK.format(name=name, file=file))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 from inline import Inline
+from own_task import write_task
 from sweep_world import sweep_world
 
 from sst_mergekit.cli import main
@@ -55,6 +56,18 @@ def test_each_setting_is_merged_and_scored_once(world: Path, tmp_path: Path) -> 
     assert again.exit_code == 0, again.output
     assert {path: path.stat().st_mtime_ns for path in out.glob("units/score/*/unit.json")} == scored
     assert json.loads((out / "sweep.json").read_text())["subjects"] == body["subjects"]
+
+
+@pytest.mark.slow
+def test_a_users_own_task_scores_a_sweep(world: Path, tmp_path: Path) -> None:
+    write_task(tmp_path, "my_safety", 6)
+    write_task(tmp_path, "my_skill", 6, 50)
+    words = ["--include-path", tmp_path, "--tasks", "my_safety,my_skill", "--device", "cpu"]
+    metrics = ["--safety", "my_safety:acc", "--utility", "my_skill:acc", "--param", "strength=0.5"]
+    done = sweep(world / "recipe.yml", "--out", tmp_path / "out", *words, *metrics)
+    assert done.exit_code == 0, done.output
+    [found] = json.loads((tmp_path / "out" / "sweep.json").read_text())["subjects"].values()
+    assert found["points"][0]["safety"]["n"] == 6
 
 
 def test_settings_go_to_their_places(world: Path) -> None:
@@ -104,6 +117,7 @@ def test_local_places_become_absolute(tmp_path: Path, monkeypatch: pytest.Monkey
         (["RECIPE", "--param", "density=0.5,1.5"], "with density 1.5: parameters.density: "),
         (["RECIPE", "--param", "strength=0:1"], "a grid needs a COUNT"),
         (["RECIPE", "--param", "strength=0,1", "--data-dir", "none"], "--data-dir none: no such folder"),
+        (["RECIPE", "--param", "strength=0,1", "--include-path", "no"], "--include-path no: no such folder"),
         (["none.yml", "--param", "strength=0,1"], "none.yml: cannot be read"),
         (["--model", "tiny-world", "--methods", "sts"], "--methods: unknown method 'sts'"),
         (["--model", "tiny-world", "--methods", "lora_training"], "lora_training is not a merge"),
