@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sst_mergekit.experiments.demo_plan import TRAINED
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.names import long
 from sst_mergekit.experiments.results import SeedResult
 from sst_mergekit.jobs.unit import Unit

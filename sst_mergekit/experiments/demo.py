@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sst_mergekit.experiments.demo_plan import DemoSize, SeedPlan, Trial, measure, refit_patch, train
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import REFIT_RATES, Method, Settings
+from sst_mergekit.experiments.methods import EVERY, REFIT_RATES, Method, Settings
 from sst_mergekit.experiments.results import Point, SeedResult, choose, method_result, to_test
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.experiments.variants import VARIANTS

@@ -10,8 +10,8 @@ from typing import Any
 
 from sst_mergekit.experiments.config import ModelOptions
 from sst_mergekit.experiments.disk import hub_bytes, hub_needs, tiny_needs, unit_bytes
-from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.interference import METHODS, SETTINGS, merge_unit, strengths
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.request import Request
 from sst_mergekit.experiments.safety_tax import attack_unit
 from sst_mergekit.experiments.tuning import propose

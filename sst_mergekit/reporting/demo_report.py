@@ -8,7 +8,7 @@ from typing import Any
 
 from sst_mergekit.evaluation.tradeoff import Rate, interval
 from sst_mergekit.experiments.demo_plan import TRAINED, TRAININGS
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.experiments.variants import VARIANTS
 from sst_mergekit.testbeds.scores import Scores

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.config import ModelOptions
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import Method
+from sst_mergekit.experiments.methods import EVERY, Method
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.sweeping.space import Parameter, Settings

@@ -8,8 +8,7 @@ import pytest
 
 from sst_mergekit.evaluation.tradeoff import Rate
 from sst_mergekit.experiments.demo_plan import FULL, QUICK, TRAININGS, SeedPlan
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.experiments.methods import EVERY, Experts
 from sst_mergekit.experiments.results import Point
 from sst_mergekit.experiments.tuning import CLOSE, propose
 from sst_mergekit.experiments.variants import VARIANTS

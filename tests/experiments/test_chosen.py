@@ -6,7 +6,7 @@ from made_results import seed_result
 
 from sst_mergekit.experiments.chosen import chosen_models, scored_units
 from sst_mergekit.experiments.demo_plan import QUICK, TRAINED
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.results import MethodResult
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.testbeds.tiny.testbed import World

@@ -7,7 +7,7 @@ import pytest
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.config import load
 from sst_mergekit.experiments.demo_plan import QUICK, TRAINED
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.unit import with_parents
 from sst_mergekit.resources import recipes_path
