@@ -1,4 +1,4 @@
-"""The models that a comparison ends with: experts, merges at their settings, the trained rival."""
+"""The models that a comparison ends with: experts, merges at their settings, the trained baseline."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ def at(found: MethodResult, settings):
 
 
 def result():
-    """A result whose methods chose settings that their grids have; the trained rival, too."""
+    """A result whose methods chose settings that their grids have; the trained baseline, too."""
     made = seed_result(42)
     trained = WORLD.trainings()[3]
     methods = {name: at(found, SETTINGS[name]) for name, found in made.methods.items()}
@@ -28,7 +28,7 @@ def result():
     return dataclasses.replace(made, methods=methods), trained
 
 
-def test_the_chosen_models_are_experts_merges_and_the_trained_rival():
+def test_the_chosen_models_are_experts_merges_and_the_trained_baseline():
     made, trained = result()
     models = chosen_models(WORLD, made)
     assert list(models)[:3] == ["base", "utility-expert", "safety-expert"]

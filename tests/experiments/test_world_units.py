@@ -72,7 +72,7 @@ def test_task_versions_are_those_of_the_tasks():
     assert scoring.task_versions(["sst_jailbreak"]) == {"sst_jailbreak": "1.0"}
 
 
-def test_the_trained_rival_is_tried_only_where_asked_for():
+def test_the_trained_baseline_is_tried_only_where_asked_for():
     assert WORLD.trainings() == []
     trials = World(42, QUICK, trained=True).trainings()
     assert {trial.method for trial in trials} == {TRAINED}
@@ -106,7 +106,7 @@ def model(**changes):
     return dataclasses.replace(found, sizes={"minimal": sizes}, **changes)
 
 
-def test_the_trained_rival_has_thesame_budget_or_is_refused():
+def test_the_trained_baseline_has_thesame_budget_or_is_refused():
     [world] = tiny.worlds(model(), "minimal", ("sst", TRAINED), 4, range(42, 43))
     assert len(world.trainings()) == 4
     with pytest.raises(SstError, match=r"minimal\.budget: lora_training has no 16 settings .*at most 8"):
