@@ -103,7 +103,7 @@ def _compared(size: DemoSize, family: bool, variants: bool, methods: str | None)
     from sst_mergekit.experiments.methods import EVERY
     from sst_mergekit.experiments.variants import MEASUREMENTS, VARIANTS
     from sst_mergekit.reporting.demo_report import BASELINE
-    from sst_mergekit.statistics.settings import KIND_NAMES
+    from sst_mergekit.statistics.kinds import KIND_NAMES
 
     if family:
         names = (*(method.name for method in EVERY), *TRAININGS)
