@@ -16,13 +16,13 @@ Needs ``output`` statistics of the aligned model on alignment data.
 """
 
 import math
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from sst_mergekit.baselines.shared.baseline import ADDED, Baseline, Needs, in_roles
-from sst_mergekit.baselines.shared.measured import KEEP, faults_named, measured, or_refused, source_of
+from sst_mergekit.baselines.shared.measured import statistics_of
 from sst_mergekit.baselines.shared.method import Method
 from sst_mergekit.baselines.shared.roles import Roles, by_role
 from sst_mergekit.baselines.shared.tensors import difference, wide
@@ -77,13 +77,11 @@ STATISTICS = {"fisher": Needs("kronecker", "safety")}
 def merge_method() -> object:
     """Return the mergekit method: the utility expert's update, without what the alignment's Fisher guards."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("agl", "AlignGuard-LoRA, after the fact", "2508.02079", models=2)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
-        fisher: PerNonBase[str] = "",  # type: ignore[assignment]
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
+        fisher: host.PerNonBase[str] = "",  # type: ignore[assignment]
         penalty: Annotated[float, host.not_negative("penalty")] = PENALTY,
         density: host.Density = DENSITY,
         strength: host.Strength = 1.0,
@@ -100,20 +98,17 @@ def merge_method() -> object:
         update = difference(models["utility"], models["base"])
         safety = difference(models["safety"], models["base"])
         if penalty > 0 and bool(update.any()):
-            guard: Any = models["safety"]
-            name, source = group.metadata.name or "", source_of(guard, fisher)
-            found = measured(name, guard.tensor, source, ("output",))
-            statistics = or_refused(found, on_missing, name, source, KEEP)
+            statistics = statistics_of(group, models["safety"], fisher, ("output",), on_missing)
             if statistics is None:
                 return utility
-            with faults_named(name, source):
+            with statistics.at_fault():
                 kept = agl(statistics.oriented(update), statistics.tensors["output"], penalty, density)
             update = statistics.oriented(kept)
         elif strength == 0 or not bool(safety.any()):
             return utility
         return (wide(models["base"]) + strength * safety + update).to(utility.dtype)
 
-    return merge
+    return host.hosted("agl", "AlignGuard-LoRA, after the fact", "2508.02079", models=2)(merge)
 
 
 RECIPE = in_roles("agl", "safety", STATISTICS)

@@ -42,12 +42,10 @@ def dare_svd(delta: Tensor, drop: float, rank: int, generator: torch.Generator) 
 def merge_method() -> object:
     """Return the mergekit method: task vectors with singular components dropped at random."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("dare_svd", "DARE on singular components", None, models=1)
     def merge(
-        group: TensorGroup,
-        weight: PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
+        group: host.TensorGroup,
+        weight: host.PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
         drop: host.Drop = DROP,
         rank: host.Rank = ALL,
         seed: int = 0,
@@ -65,7 +63,7 @@ def merge_method() -> object:
             result = result + weight[entry.id] * dare_svd(delta, drop, rank, draws)
         return result.to(result_dtype(entries))
 
-    return merge
+    return host.hosted("dare_svd", "DARE on singular components", None, models=1)(merge)
 
 
 def recipe(experts: Experts, settings: Settings) -> dict:

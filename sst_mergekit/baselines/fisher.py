@@ -156,13 +156,11 @@ FORMS = {"diagonal": ("diagonal",), "kronecker": ("input", "output")}
 def merge_method() -> object:
     """Return the mergekit method: models averaged by their Fisher information."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("fisher", "Fisher merging", "2111.09832", models=2, base=False)
     def merge(
-        group: TensorGroup,
-        fisher: PerNonBase[str] = "",  # type: ignore[assignment]
-        weight: PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
+        group: host.TensorGroup,
+        fisher: host.PerNonBase[str] = "",  # type: ignore[assignment]
+        weight: host.PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
         geometry: Annotated[str, host.choice("geometry", tuple(FORMS))] = "diagonal",
         damping: host.Damping = 1e-3,
         on_missing: host.OrAverage = "error",
@@ -178,7 +176,7 @@ def merge_method() -> object:
 
         return merge_weighted(group, fisher, weight, FORMS[geometry], on_missing, mean)
 
-    return merge
+    return host.hosted("fisher", "Fisher merging", "2111.09832", models=2, base=False)(merge)
 
 
 ROW = Method("fisher", "Fisher merging", 0.5, None, averaged("fisher", STATISTICS), most=1.0)

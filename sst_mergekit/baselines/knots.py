@@ -108,13 +108,11 @@ def trim(tensor: Tensor, density: float) -> Tensor:
 def merge_method() -> object:
     """Return the mergekit method: task vectors tied by one SVD of all, then merged by TIES."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("knots", "KnOTS", "2410.19735", models=1)
     def merge(
-        group: TensorGroup,
-        weight: PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
-        density: PerNonBase[host.Density] = DENSITY,  # type: ignore[assignment]
+        group: host.TensorGroup,
+        weight: host.PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
+        density: host.PerNonBase[host.Density] = DENSITY,  # type: ignore[assignment]
         strength: host.Strength = 1.0,
         normalize: bool = True,
     ) -> Tensor:
@@ -134,7 +132,7 @@ def merge_method() -> object:
         merged = knots(updates, weights, densities, normalize)
         return (wide(group.base) + strength * merged).to(result_dtype(entries))
 
-    return merge
+    return host.hosted("knots", "KnOTS", "2410.19735", models=1)(merge)
 
 
 ROW = Method("knots", "KnOTS", ADDED, DENSITIES, thinned("knots"), published=("KnOTS", "KnOTS"))

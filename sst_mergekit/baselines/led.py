@@ -11,14 +11,13 @@ Shares are of each tensor, as in the authors' code. A score of 0 is never electe
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from sst_mergekit.baselines.shared.average import average
 from sst_mergekit.baselines.shared.baseline import ADDED, Baseline, Needs, with_statistics
-from sst_mergekit.baselines.shared.measured import measured, or_refused, source_of
+from sst_mergekit.baselines.shared.measured import statistics_of
 from sst_mergekit.baselines.shared.method import Experts, Method, Settings, recipe_of
 from sst_mergekit.baselines.shared.roles import ordered
 from sst_mergekit.baselines.shared.tensors import all_equal, difference, result_dtype, wide
@@ -80,15 +79,13 @@ MISSING = "set 'on_missing: average' to average the task vectors there"
 def merge_method() -> object:
     """Return the mergekit method: disjoint masks of the task vectors' important weights."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("led", "LED-Merging", "2502.16770", models=2)
     def merge(
-        group: TensorGroup,
-        fisher: PerNonBase[str] = "",  # type: ignore[assignment]
-        fisher_base: PerNonBase[str] = "",  # type: ignore[assignment]
-        weight: PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
-        density: PerNonBase[host.Density] = DENSITY,  # type: ignore[assignment]
+        group: host.TensorGroup,
+        fisher: host.PerNonBase[str] = "",  # type: ignore[assignment]
+        fisher_base: host.PerNonBase[str] = "",  # type: ignore[assignment]
+        weight: host.PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
+        density: host.PerNonBase[host.Density] = DENSITY,  # type: ignore[assignment]
         strength: host.Strength = 1.0,
         on_missing: host.OrAverage = "error",
     ) -> Tensor:
@@ -107,21 +104,14 @@ def merge_method() -> object:
             return entries[0].tensor
         vectors = [difference(entry, group.base) for entry in entries]
 
-        def scored(entry: Any, owner: Any, sources: PerNonBase[str], parameter: str) -> Tensor | None:
-            """Return the owner's scores on the expert's data, or None without statistics."""
-            name, source = group.metadata.name or "", source_of(entry, sources, parameter)
-            found = measured(name, owner.tensor, source, ("diagonal",))
-            statistics = or_refused(found, on_missing, name, source, MISSING)
-            if statistics is None:
-                return None
-            return score(wide(owner), statistics.oriented(statistics.tensors["diagonal"]))
-
         scores = []
         for entry in entries:
-            base = scored(entry, group.base, fisher_base, "fisher_base")
-            own = None if base is None else scored(entry, entry, fisher, "fisher")
-            if base is not None and own is not None:
-                scores.append((base, own))
+            pair = []
+            for owner, named, by in ((group.base, fisher_base, "fisher_base"), (entry, fisher, "fisher")):
+                found = statistics_of(group, entry, named, ("diagonal",), on_missing, MISSING, by)
+                if found is not None:
+                    pair.append(score(wide(owner), found.oriented(found.tensors["diagonal"])))
+            scores += [(pair[0], pair[1])] if len(pair) == 2 else []
         if len(scores) < len(entries):
             merged = average(vectors, [1.0] * len(vectors))
         else:
@@ -129,7 +119,7 @@ def merge_method() -> object:
             merged = led(vectors, scores, densities, weights)
         return (wide(group.base) + strength * merged).to(result_dtype(entries))
 
-    return merge
+    return host.hosted("led", "LED-Merging", "2502.16770", models=2)(merge)
 
 
 def recipe(experts: Experts, settings: Settings) -> dict:

@@ -62,12 +62,10 @@ ROLES = Roles({"utility": (0, 1), **PAIR}, pair=True)
 def merge_method() -> object:
     """Return the mergekit method: alignment, extrapolated along its top directions, under the expert."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("lox", "LoX", "2506.15606", models=1)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
         strength: host.Strength = 1.0,
         extrapolation: Annotated[float, host.not_negative("extrapolation")] = EXTRAPOLATION,
         rank: host.Rank = RANK,
@@ -87,7 +85,7 @@ def merge_method() -> object:
         added = lox(alignment, pair_difference(models), extrapolation, rank)
         return (wide(start) + strength * added).to(tensor.dtype) if bool(added.any()) else tensor
 
-    return merge
+    return host.hosted("lox", "LoX", "2506.15606", models=1)(merge)
 
 
 ROW = Method("lox", "LoX", 0.5, ("extrapolation", (0.5, 1.25)), restoring("lox", "aligned"))

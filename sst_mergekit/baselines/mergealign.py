@@ -54,12 +54,10 @@ ROLES = Roles({"utility": (1, 1), "safety": (1, 1)})
 def merge_method() -> object:
     """Return the mergekit method: domain and alignment vectors, interpolated."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("mergealign", "MergeAlign", "2411.06824", models=2)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
         strength: host.Share = STRENGTH,
         interpolation: Annotated[str, host.choice("interpolation", INTERPOLATIONS)] = "linear",
     ) -> Tensor:
@@ -75,7 +73,7 @@ def merge_method() -> object:
         merged = wide(models["base"]) + mergealign(domain, alignment, strength, interpolation)
         return merged.to(utility.dtype)
 
-    return merge
+    return host.hosted("mergealign", "MergeAlign", "2411.06824", models=2)(merge)
 
 
 ROW = Method("mergealign", "MergeAlign", 0.5, None, in_roles("mergealign", "safety"), most=1.0)

@@ -25,15 +25,7 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.baselines.shared.baseline import Baseline, Needs, Part, in_roles
-from sst_mergekit.baselines.shared.measured import (
-    KEEP,
-    faults_named,
-    measured,
-    measured_map,
-    named_source,
-    or_refused,
-    source_of,
-)
+from sst_mergekit.baselines.shared.measured import measured, source_of, statistics_of
 from sst_mergekit.baselines.shared.method import Method
 from sst_mergekit.baselines.shared.roles import Roles, by_role
 from sst_mergekit.baselines.shared.tensors import difference, wide
@@ -81,13 +73,11 @@ def null_space(patch: Tensor, moment: Tensor, energy: float = ENERGY) -> Tensor:
 def merge_method() -> object:
     """Return the mergekit method of full weights."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("null_space", "Null-space projection of RAIN-Merging", "2602.22538", models=2)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
-        fisher: PerNonBase[str] = "",  # type: ignore[assignment]
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
+        fisher: host.PerNonBase[str] = "",  # type: ignore[assignment]
         energy: Annotated[float, host.share("energy")] = ENERGY,
         strength: host.Strength = 1.0,
         on_missing: host.OnMissing = "error",
@@ -104,17 +94,15 @@ def merge_method() -> object:
         if strength == 0 or not bool(patch.any()):
             return utility
         if energy > 0:
-            name, source = group.metadata.name or "", source_of(models["utility"], fisher)  # type: ignore[arg-type]
-            found = measured(name, utility, source, ("input",))
-            statistics = or_refused(found, on_missing, name, source, KEEP)
+            statistics = statistics_of(group, models["utility"], fisher, ("input",), on_missing)
             if statistics is None:
                 return utility
-            with faults_named(name, source):
+            with statistics.at_fault():
                 kept = null_space(statistics.oriented(patch), statistics.tensors["input"], energy)
             patch = statistics.oriented(kept)
         return (wide(models["utility"]) + strength * patch).to(utility.dtype)
 
-    return merge
+    return host.hosted("null_space", "Null-space projection of RAIN-Merging", "2602.22538", models=2)(merge)
 
 
 def factors(name: str, shared: Mapping[str, Any], parts: Mapping[str, Part]) -> list[tuple[Tensor, Tensor]]:
@@ -126,13 +114,12 @@ def factors(name: str, shared: Mapping[str, Any], parts: Mapping[str, Part]) -> 
         return kept
     left, right = patch
     if energy > 0:
-        source = named_source(utility.model, utility.own.get("fisher", ""))
-        shape = left.shape[0], right.shape[1]
-        found = measured_map(name, shape, str(right.device), source, ("input",))
-        statistics = or_refused(found, shared["on_missing"], name, source, KEEP)
+        source = source_of(utility.model, utility.own.get("fisher", ""))
+        shape, device = (left.shape[0], right.shape[1]), str(right.device)
+        statistics = measured(name, shape, device, source, ("input",), shared["on_missing"])
         if statistics is None:
             return kept
-        with faults_named(name, source):
+        with statistics.at_fault():
             right = null_space(right, statistics.tensors["input"], energy)
     return [*kept, (left * strength, right)]
 

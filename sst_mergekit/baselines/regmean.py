@@ -77,13 +77,11 @@ STATISTICS = {"fisher": Needs("activation")}
 def merge_method() -> object:
     """Return the mergekit method: linear layers that fit every model's outputs, the rest averaged."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("regmean", "RegMean", "2212.09849", models=2, base=False)
     def merge(
-        group: TensorGroup,
-        fisher: PerNonBase[str] = "",  # type: ignore[assignment]
-        weight: PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
+        group: host.TensorGroup,
+        fisher: host.PerNonBase[str] = "",  # type: ignore[assignment]
+        weight: host.PerNonBase[host.Weight] = 1.0,  # type: ignore[assignment]
         off_diagonal: Annotated[float, host.share("off_diagonal")] = OFF_DIAGONAL,
         damping: host.Damping = DAMPING,
         on_missing: host.OrAverage = "average",
@@ -96,7 +94,7 @@ def merge_method() -> object:
 
         return merge_weighted(group, fisher, weight, ("input",), on_missing, mean)
 
-    return merge
+    return host.hosted("regmean", "RegMean", "2212.09849", models=2, base=False)(merge)
 
 
 ROW = Method("regmean", "RegMean", 0.5, None, averaged("regmean", STATISTICS), most=1.0)

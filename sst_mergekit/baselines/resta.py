@@ -48,12 +48,10 @@ ROLES = Roles({"utility": (1, 1), **PAIR}, pair=True)
 def merge_method() -> object:
     """Return the mergekit method: a safety vector added to the utility expert."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("resta", "RESTA", "2402.11746", models=2)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
         strength: host.Strength = STRENGTH,
         drop: host.Drop = DROP,
         seed: int = 0,
@@ -68,7 +66,7 @@ def merge_method() -> object:
         merged = wide(models["base"]) + resta(delta, pair, strength, drop, host.generator(seed, group))
         return merged.to(utility.dtype)
 
-    return merge
+    return host.hosted("resta", "RESTA", "2402.11746", models=2)(merge)
 
 
 ROW = Method("resta", "RESTA with DARE", ADDED, ("drop", (0.1, 0.3)), restoring("resta", "aligned"))

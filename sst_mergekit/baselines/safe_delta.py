@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.baselines.shared.baseline import Baseline, Needs, with_statistics
-from sst_mergekit.baselines.shared.measured import faults_named, measured, or_refused, source_of
+from sst_mergekit.baselines.shared.measured import statistics_of
 from sst_mergekit.baselines.shared.method import Experts, Method, Settings, recipe_of
 from sst_mergekit.baselines.shared.ridge import with_ridge
 from sst_mergekit.baselines.shared.roles import Roles, by_role
@@ -153,13 +153,11 @@ def safe_delta(
 def merge_method() -> object:
     """Return the mergekit method."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("safe_delta", "Safe Delta", "2505.12038", models=2, base=False)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
-        fisher: PerNonBase[str] = "",  # type: ignore[assignment]
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
+        fisher: host.PerNonBase[str] = "",  # type: ignore[assignment]
         budget: Annotated[float, host.not_negative("budget")] = BUDGET,
         unit: Annotated[str, host.choice("unit", UNITS)] = "absolute",
         density: host.Density = DENSITY,
@@ -177,18 +175,15 @@ def merge_method() -> object:
             return utility
         if budget == 0:
             return aligned.to(utility.dtype)
-        name, source = group.metadata.name or "", source_of(models["aligned"], fisher)  # type: ignore[arg-type]
-        statistics = or_refused(
-            measured(name, aligned, source, ("input",)), on_missing, name, source, MISSING
-        )
+        statistics = statistics_of(group, models["aligned"], fisher, ("input",), on_missing, MISSING)
         if statistics is None:
             return utility if on_missing == "keep" else aligned.to(utility.dtype)
         tuned, start = (statistics.oriented(wide(models[each])) for each in ("utility", "aligned"))
-        with faults_named(name, source):
+        with statistics.at_fault():
             merged = safe_delta(tuned, start, statistics.tensors["input"], budget, unit, density, damping)
         return statistics.oriented(merged).to(utility.dtype).contiguous()
 
-    return merge
+    return host.hosted("safe_delta", "Safe Delta", "2505.12038", models=2, base=False)(merge)
 
 
 def recipe(experts: Experts, settings: Settings) -> dict:

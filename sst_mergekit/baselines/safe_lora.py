@@ -48,11 +48,9 @@ ROLES = Roles({"utility": (1, 1), **PAIR}, pair=True)
 def merge_method() -> object:
     """Return the mergekit method: the utility expert's updates, projected where they leave alignment."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("safe_lora", "Safe LoRA", "2405.16833", models=2)
     def merge(
-        group: TensorGroup, role: PerNonBase[host.Role], threshold: host.Threshold = THRESHOLD
+        group: host.TensorGroup, role: host.PerNonBase[host.Role], threshold: host.Threshold = THRESHOLD
     ) -> Tensor:
         """Return ``theta_0 + C D`` where the similarity is below the threshold, else the utility expert's.
 
@@ -66,7 +64,7 @@ def merge_method() -> object:
         kept = safe_lora(update, pair_difference(models), threshold)
         return utility if kept is update else (wide(models["base"]) + kept).to(utility.dtype)
 
-    return merge
+    return host.hosted("safe_lora", "Safe LoRA", "2405.16833", models=2)(merge)
 
 
 RECIPE = restoring("safe_lora", "aligned", strength="threshold")

@@ -56,12 +56,10 @@ ROLES = Roles({"utility": (1, 1), "safety": (1, 1), **PAIR})
 def merge_method() -> object:
     """Return the mergekit method: the safety expert, merged only where a layer leaves safe behaviour."""
     from sst_mergekit.plugin import host
-    from sst_mergekit.plugin.host import PerNonBase, TensorGroup
 
-    @host.hosted("safemerge", "SafeMERGE", "2503.17239", models=2)
     def merge(
-        group: TensorGroup,
-        role: PerNonBase[host.Role],
+        group: host.TensorGroup,
+        role: host.PerNonBase[host.Role],
         threshold: host.Threshold = THRESHOLD,
         strength: host.Share = STRENGTH,
     ) -> Tensor:
@@ -84,7 +82,7 @@ def merge_method() -> object:
         merged = safemerge(update, safe, pair, threshold, strength)
         return (wide(models["base"]) + merged).to(utility.dtype)
 
-    return merge
+    return host.hosted("safemerge", "SafeMERGE", "2503.17239", models=2)(merge)
 
 
 RECIPE = restoring("safemerge", "safety")

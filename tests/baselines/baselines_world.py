@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 from tiny import tiny_data, tiny_llama, tiny_statistics
 
 import sst_mergekit
 from sst_mergekit.baselines import found
 from sst_mergekit.baselines.shared.method import Experts
+from sst_mergekit.errors import SstError
+from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.statistics.store import open_statistics
 
 MODELS = ("base", "utility", "safety", "unaligned")
@@ -63,6 +68,26 @@ def merge(recipe: dict, out: Path, **options) -> Tensors:
     options = MergeOptions(quiet=True, copy_tokenizer=False, **options)
     run_merge(MergeConfiguration.model_validate(recipe), str(out), options=options)
     return load_file(next(out.glob("*.safetensors")))
+
+
+def assert_both_say(
+    world: World, method: str, change: dict[str, Any], message: str, folder: Path, alone: bool = True
+) -> None:
+    """The check, and `alone`, and the merge refuse ``models.N.parameter`` as changed (None: left out)."""
+    recipe = world.recipe(method)
+    for key, value in change.items():
+        _, index, name = key.split(".")
+        parameters = recipe["models"][int(index)]["parameters"]
+        parameters[name] = value
+        if value is None:
+            del parameters[name]
+    path = folder / "recipe.yml"
+    path.write_text(yaml.safe_dump(recipe))
+    faults = [str(fault) for fault in check_recipe(path)]
+    assert any(re.search(message, fault) for fault in faults), faults
+    assert len(faults) == 1 or not alone, faults
+    with pytest.raises(SstError, match=message):
+        merge(recipe, folder / "out")
 
 
 def one_tensor(method: str, tensors: dict[str, torch.Tensor], name: str = LINEAR, **parameters):

@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from baselines_world import EMBEDDING, LINEAR, MODELS, NORM, World, merge, one_tensor, statistics, three
+from baselines_world import (
+    EMBEDDING,
+    LINEAR,
+    MODELS,
+    NORM,
+    World,
+    assert_both_say,
+    merge,
+    one_tensor,
+    statistics,
+    three,
+)
 
 from sst_mergekit.baselines import merge_methods
 from sst_mergekit.baselines.agl import agl
@@ -21,7 +32,7 @@ from sst_mergekit.baselines.fisher import Factors, kronecker
 from sst_mergekit.baselines.lox import top_directions
 from sst_mergekit.baselines.regmean import regmean
 from sst_mergekit.baselines.safe_lora import project
-from sst_mergekit.errors import RecipeError, SstError, StatisticsError
+from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.recipe.check import check_recipe
 
 NAMES = [method.spec.name for method in merge_methods()]
@@ -338,19 +349,7 @@ FAULTS = [
 def test_a_fault_is_named_by_the_check_and_by_the_merge(
     world: World, method: str, change: dict, message: str, tmp_path: Path
 ) -> None:
-    recipe = world.recipe(method)
-    for key, value in change.items():
-        _, index, name = key.split(".")
-        parameters = recipe["models"][int(index)]["parameters"]
-        parameters[name] = value
-        if value is None:
-            del parameters[name]
-    path = tmp_path / "recipe.yml"
-    path.write_text(yaml.safe_dump(recipe))
-    (fault,) = check_recipe(path)
-    assert re.search(message, str(fault))
-    with pytest.raises(SstError, match=message):
-        merge(recipe, tmp_path / "out")
+    assert_both_say(world, method, change, message, tmp_path)
 
 
 def test_a_pair_of_two_base_models_is_refused(models) -> None:

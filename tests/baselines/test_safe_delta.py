@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from baselines_world import EMBEDDING, NORM, World, merge, one_tensor, statistics, three
+from baselines_world import EMBEDDING, NORM, World, assert_both_say, merge, one_tensor, statistics, three
 
 from sst_mergekit.baselines.safe_delta import (
     BLOCK,
@@ -18,7 +17,7 @@ from sst_mergekit.baselines.safe_delta import (
     safe_delta,
     selected,
 )
-from sst_mergekit.errors import RecipeError, SstError, StatisticsError
+from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.recipe.check import check_recipe
 
 OUT, IN = 5, 9
@@ -234,17 +233,7 @@ def test_a_whole_recipe_merges_with_and_without_a_base_model(world: World, tmp_p
 def test_a_fault_is_named_by_the_check_and_by_the_merge(
     world: World, model: int, name: str, value: str | None, message: str, tmp_path: Path
 ) -> None:
-    recipe = world.recipe("safe_delta")
-    parameters = recipe["models"][model]["parameters"]
-    parameters[name] = value
-    if value is None:
-        del parameters[name]
-    path = tmp_path / "recipe.yml"
-    path.write_text(yaml.safe_dump(recipe))
-    (fault,) = check_recipe(path)
-    assert re.search(message, str(fault))
-    with pytest.raises(SstError, match=message):
-        merge(recipe, tmp_path / "out")
+    assert_both_say(world, "safe_delta", {f"models.{model}.{name}": value}, message, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from sst_mergekit.baselines.shared.average import average, check_weights
-from sst_mergekit.baselines.shared.measured import Measured, faults_named, measured, or_refused, source_of
+from sst_mergekit.baselines.shared.measured import Measured, source_of, statistics_of
 from sst_mergekit.baselines.shared.roles import ordered
 from sst_mergekit.baselines.shared.tensors import all_equal, result_dtype, wide
 from sst_mergekit.errors import RecipeError
@@ -44,7 +44,8 @@ def merge_weighted(
         StatisticsError: the statistics are missing, of different forms or not usable.
     """
     entries = ordered(group)
-    sources = [source_of(entry, fisher) for entry in entries]
+    for entry in entries:
+        source_of(entry.id, fisher[entry.id])
     weights = [weight[entry.id] for entry in entries]
     try:
         check_weights(weights)
@@ -53,16 +54,12 @@ def merge_weighted(
     if all_equal(entries):
         return entries[0].tensor
     dtype, tensors = result_dtype(entries), [wide(entry) for entry in entries]
-    name = group.metadata.name or ""
     require_one_form(open_statistics(fisher[entry.id]) for entry in group.non_base)
     hint = "set 'on_missing: average' to average the models there"
-    found = []
-    for entry, source in zip(entries, sources, strict=True):
-        statistics = or_refused(measured(name, entry.tensor, source, names), on_missing, name, source, hint)
-        if statistics is not None:
-            found.append(statistics)
+    read = [statistics_of(group, entry, fisher, names, on_missing, hint) for entry in entries]
+    found = [each for each in read if each is not None]
     if len(found) < len(entries):
         return average(tensors, weights).to(dtype)
-    with faults_named(name, *sorted(sources)):
+    with found[0].at_fault(*(each.source for each in found[1:])):
         merged = merge([s.oriented(t) for s, t in zip(found, tensors, strict=True)], found, weights)
     return found[0].oriented(merged).to(dtype).contiguous()
