@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import os
 import re
@@ -26,14 +27,17 @@ from baselines_world import (
     three,
 )
 
-from sst_mergekit.baselines import merge_methods
+from sst_mergekit.baselines import found, merge_methods
 from sst_mergekit.baselines.agl import agl
 from sst_mergekit.baselines.fisher import Factors, kronecker
 from sst_mergekit.baselines.lox import top_directions
 from sst_mergekit.baselines.regmean import regmean
 from sst_mergekit.baselines.safe_lora import project
+from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.errors import RecipeError, StatisticsError
+from sst_mergekit.experiments.demo_plan import FULL
 from sst_mergekit.recipe.check import check_recipe
+from sst_mergekit.statistics.kinds import KIND_NAMES
 
 NAMES = [method.spec.name for method in merge_methods()]
 
@@ -57,6 +61,17 @@ def test_check_accepts_the_recipe(world: World, method: str, tmp_path: Path) -> 
     path = tmp_path / "recipe.yml"
     path.write_text(yaml.safe_dump(world.recipe(method)))
     assert check_recipe(path) == []
+
+
+def test_the_demo_measures_what_the_rows_name() -> None:
+    size = dataclasses.replace(FULL, methods=tuple(baseline.row.name for baseline in found()))
+    made = {f"/s/{who}-{kind}" for kind in KIND_NAMES for who in size.measured(kind)}
+    for row, needs in ((baseline.row, baseline.statistics) for baseline in found()):
+        settings = {"strength": row.strength} | ({row.second[0]: row.second[1][0]} if row.second else {})
+        models = row.recipe(Experts("base", "utility", "safety", "/s", "refits"), settings)["models"]
+        named = [model["parameters"].get(parameter) for model in models for parameter in needs]
+        assert {each for each in named if each} <= made
+        assert any(named) == bool(needs)
 
 
 @pytest.mark.slow
