@@ -92,11 +92,11 @@ _LOADED_FROM = {
 
 
 def register() -> None:
-    """Make mergekit know ``merge_method: sst`` and its rivals here; calling twice is harmless."""
-    from sst_mergekit.plugin.registration import register_method, register_rivals
+    """Make mergekit know ``merge_method: sst`` and the baselines here; calling twice is harmless."""
+    from sst_mergekit.registration import register_baselines, register_method
 
     register_method()
-    register_rivals()
+    register_baselines()
 
 
 def __getattr__(name: str) -> "object":

@@ -3,7 +3,7 @@
 ``sst_mergekit.pth`` (and ``.start``, PEP 829) call :func:`install` each time Python starts,
 so this file imports nothing that a bare interpreter has not loaded already. mergekit has no
 plugin entry point; the finder below is passive until ``mergekit.merge_methods.registry`` is
-imported, lets the real module run, and then registers ``sst`` and its rivals. After ``mergekit.merge``
+imported, lets the real module run, and then registers ``sst`` and the baselines. After ``mergekit.merge``
 it lets a merge by ``sst`` take adapters without a cache.
 """
 
@@ -23,11 +23,11 @@ PLUGIN = "sst_mergekit.plugin"
 
 
 def register_or_say_why() -> None:
-    """Register ``sst`` and its rivals, or print one line for what fails: mergekit must go on."""
-    parts = (("register_method", "merge method 'sst' is"), ("register_rivals", "rival merge methods are"))
+    """Register ``sst`` and the baselines, or print one line for what fails: mergekit must go on."""
+    parts = (("register_method", "merge method 'sst' is"), ("register_baselines", "baselines are"))
     for function, what in parts:
         try:
-            from sst_mergekit.plugin import registration
+            from sst_mergekit import registration
 
             getattr(registration, function)()
         except Exception as error:  # noqa: BLE001 (whatever is wrong with us, mergekit's methods must work)

@@ -13,6 +13,7 @@ _BELOW = {
     "statistics",
     "evaluation",
     "plugin",
+    "baselines",
     "adapters",
     "merging",
     "training",
@@ -22,15 +23,15 @@ ALLOWED = {
     "metrics": set(),
     "core": set(),
     "statistics": {"core"},
-    "recipe": {"core", "statistics", "plugin"},
-    "rivals": {"core"},
-    "plugin": {"core", "statistics", "rivals"},
+    "recipe": {"core", "statistics", "plugin", "baselines"},
+    "plugin": {"core", "statistics"},
+    "baselines": {"core", "statistics", "plugin"},
     "evaluation": {"statistics"},
     "comparison": {"evaluation"},
     "judging": {"statistics", "evaluation"},
     "jobs": set(),
     "training": {"core", "statistics", "plugin", "adapters"},
-    "adapters": {"core", "statistics", "recipe", "plugin"},
+    "adapters": {"core", "statistics", "recipe", "plugin", "baselines"},
     "merging": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "sharing": {"core", "statistics", "recipe", "evaluation", "comparison"},
@@ -72,9 +73,8 @@ def test_every_folder_has_its_place():
 
 
 def test_the_core_needs_no_host():
-    ours = ["core.geometries", *(f"rivals.{path.stem}" for path in (PACKAGE / "rivals").glob("[a-z]*.py"))]
-    imports = ", ".join(f"sst_mergekit.{name}" for name in ours)
-    code = f"import sys, {imports}; print(sorted(m.split('.')[0] for m in sys.modules))"
+    code = "import sys, sst_mergekit.core.geometries, sst_mergekit.baselines as ours; ours.found()\n"
+    code += "print(sorted(m.split('.')[0] for m in sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     for host in ("mergekit", "lm_eval", "transformers", "peft", "datasets"):
         assert f"'{host}'" not in loaded

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from sst_mergekit.adapters.pair import Pair, stacked
 from sst_mergekit.adapters.plan import Numbers
+from sst_mergekit.baselines import found as baselines
+from sst_mergekit.baselines.shared.baseline import Baseline, Part
 from sst_mergekit.core.filtering import data_free
-from sst_mergekit.errors import RecipeError, StatisticsError
+from sst_mergekit.errors import RecipeError
 from sst_mergekit.plugin.evidence import Side, Source
 from sst_mergekit.plugin.patching import PatchFilter
-from sst_mergekit.plugin.rivals import null_space as projection
-from sst_mergekit.plugin.rivals.measured import measured_map, without
 from sst_mergekit.plugin.roles import cast, sources
 
 # terms(numbers of one weight, model -> its change of that weight) -> low-rank or dense matrices [d_out, d_in]
@@ -105,37 +105,19 @@ def _filtered(
     return [strength * layer.dense(patch.dense())]
 
 
-def null_space(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair | Tensor]:
-    """Return the utility expert's change and ``strength * D P`` of the safety expert's: low-rank both.
+def _of(baseline: Baseline) -> Terms:
+    """Return a baseline's merge of adapters."""
 
-    Raises:
-        RecipeError: roles or statistics are not named as the method needs them.
-        StatisticsError: no statistics for a changed layer, or of another shape or kind.
-    """
-    by_role = {values["role"]: model for model, values in _sorted(numbers) if "role" in values}
-    fault = projection.ROLES.fault("null_space", [v["role"] for v in numbers.own.values() if "role" in v])
-    if fault:
-        raise RecipeError(f"models: {fault}")
-    strength, energy = float(numbers.shared["strength"]), float(numbers.shared["energy"])
-    utility, safety = by_role["utility"], by_role["safety"]
-    terms: list[Pair | Tensor] = [changes[utility]] if utility in changes else []
-    patch = changes.get(safety)
-    if patch is None or strength == 0:
-        return terms
-    if energy > 0:
-        (source,) = sources([utility], {utility: numbers.own[utility].get("fisher", "")})
-        found = measured_map(numbers.name, patch.shape, str(patch.right.device), source.fisher, ("input",))
-        if found is None and numbers.shared["on_missing"] == "keep":
-            return terms
-        if found is None:
-            hint = "set 'on_missing: keep' to keep the utility expert's weights there"
-            raise without(numbers.name, source.fisher, hint)
-        try:
-            right = projection.null_space(patch.right, found.tensors["input"], energy)
-        except ValueError as error:
-            raise StatisticsError(f"{numbers.name}: {error} (statistics: {source.fisher})") from None
-        patch = Pair(patch.left, right)
-    return [*terms, patch.scaled(strength)]
+    def terms(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair | Tensor]:
+        roles = {model: values["role"] for model, values in _sorted(numbers) if "role" in values}
+        fault = baseline.roles.fault(baseline.row.name, list(roles.values())) if baseline.roles else None
+        if fault:
+            raise RecipeError(f"models: {fault}")
+        factors = {model: (pair.left, pair.right) for model, pair in changes.items()}
+        parts = {role: Part(str(m), numbers.own[m], factors.get(m)) for m, role in roles.items()}
+        return [Pair(*each) for each in baseline.factors(numbers.name, numbers.shared, parts)]  # type: ignore
+
+    return terms
 
 
 def _sorted(numbers: Numbers) -> list[tuple[ModelReference, Mapping]]:
@@ -153,5 +135,5 @@ METHODS: dict[str, Terms] = {
     "sst": sst,
     "task_arithmetic": task_arithmetic,
     "linear": linear,
-    "null_space": null_space,
+    **{baseline.row.name: _of(baseline) for baseline in baselines() if baseline.factors},
 }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--drift", is_flag=True, help="Restore an aligned model that its fine-tuning made unsafe.")
 @click.option("--half-budget", is_flag=True, help="8 settings a method, not 16: for many seeds.")
 @click.option("--methods", help="Only these besides Task Arithmetic, as NAME,NAME: of report.json.")
-@click.option("--family", is_flag=True, help="Also every other geometry, filter and rival; takes long.")
+@click.option("--family", is_flag=True, help="Also every other geometry, filter and baseline; takes long.")
 @click.option("--variants", is_flag=True, help="Also SST's default varied: cost, damping, sites, samples.")
 @click.option(
     "--calibration-rows",
@@ -101,7 +101,7 @@ def _compared(tuning: Tuning, family: bool, variants: bool, methods: str | None)
     """Return the tuning with the methods that are compared; what others are held against is one of them."""
     from sst_mergekit.errors import SstError
     from sst_mergekit.experiments.demo import FULL
-    from sst_mergekit.experiments.family import EVERY
+    from sst_mergekit.experiments.methods import EVERY
     from sst_mergekit.experiments.trials import TRAININGS
     from sst_mergekit.experiments.variants import VARIANTS
     from sst_mergekit.reporting.demo_report import BASELINE

@@ -12,12 +12,12 @@ from sst_mergekit.cli import output
 from sst_mergekit.cli.numbers import Finite
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.errors import SstError
+from sst_mergekit.statistics.kinds import KIND_NAMES
 from sst_mergekit.statistics.manifest import Manifest
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import (
     DTYPES,
     FACTORS,
-    KIND_NAMES,
     LABELS,
     STORED,
     Form,
@@ -198,11 +198,13 @@ def _axes(
     """Return where the coordinates of a kind come from, if they are given."""
     from sst_mergekit.adapters.deltas import deltas
     from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
+    from sst_mergekit.statistics.kinds import KINDS
 
-    if kind == "ekfac" and basis:
+    flag = (KINDS[kind].axes_by or "").partition(" ")[0]
+    if flag == "--basis" and basis:
         about = {"basis": list(basis), "damping": damping}
         return AxesSource(lambda: joint_basis(*basis, damping), about)
-    if kind == "subspace" and patch:
+    if flag == "--patch" and patch:
         about = {"patch": list(patch), "rank": rank}
         return AxesSource(lambda: patch_axes(deltas(*patch), rank), about)
     return None

@@ -19,7 +19,7 @@ def command(folders: tuple[Path, ...], method: str, curve: Path | None) -> None:
 
     Differences in hypervolume, and in utility at the safety target, have 95 % t-intervals and p values that
     are Holm-corrected over all comparisons of their column. --json prints [{name, hypervolume, p, utility,
-    utility_p, tax, rival_tax, cut}]. With --curve the demos are of several --calibration-rows, and each
+    utility_p, tax, baseline_tax, cut}]. With --curve the demos are of several --calibration-rows, and each
     method's [hypervolume, tax] by them, {rows: [mean, margin]}, is shown and drawn.
     """
     from sst_mergekit.errors import SstError

@@ -52,6 +52,8 @@ class Geometry:
         quadratic: (statistics of one side, patch [d_out, d_in]) -> ``<D, F D>``, undamped.
         closed: filters that it computes without a basis, by name.
         factors: the filters that are linear on each side, on a patch ``B A`` that is never formed.
+        one_sided: the Fisher is ``I (x) A``, the same for every output.
+        additive: its statistics of several experts add up, and can be taken away again.
     """
 
     name: str
@@ -60,6 +62,8 @@ class Geometry:
     quadratic: Callable[[Statistics, Tensor], float]
     closed: Mapping[str, Filter] = field(default_factory=dict)
     factors: Mapping[str, Factors] = field(default_factory=dict)
+    one_sided: bool = False
+    additive: bool = True
 
     @property
     def traced(self) -> tuple[str, ...]:
@@ -69,7 +73,7 @@ class Geometry:
     def trace(self, traces: Mapping[str, float], shape: tuple[int, int]) -> float:
         """Return the trace of this geometry's Fisher of a layer of ``shape`` (d_out, d_in)."""
         total = math.prod(traces[name] for name in self.traced)
-        return total * shape[0] if self.needs == ("input",) else total
+        return total * shape[0] if self.one_sided else total
 
 
 def trace(name: str, tensor: Tensor) -> float:

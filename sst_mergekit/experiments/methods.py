@@ -1,86 +1,24 @@
-"""The methods that the demo compares, each as mergekit recipes over its settings."""
+"""The methods that are compared, each as mergekit recipes over its settings."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from sst_mergekit.baselines import found as baselines
+from sst_mergekit.baselines import mergekit_own
+from sst_mergekit.baselines.shared.baseline import DENSITIES
+from sst_mergekit.baselines.shared.method import Experts as Experts
+from sst_mergekit.baselines.shared.method import Method as Method
+from sst_mergekit.baselines.shared.method import Recipe
+from sst_mergekit.baselines.shared.method import Settings as Settings
+from sst_mergekit.baselines.shared.method import recipe_of as recipe_of
 from sst_mergekit.core.settings import DEFAULTS, GEOMETRY
 
-Settings = dict[str, float]
+if TYPE_CHECKING:
+    EVERY: tuple[Method, ...]
 
 
-@dataclass(frozen=True)
-class Experts:
-    """What a recipe names: base, utility expert, safety adapter and their statistics, as absolute paths."""
-
-    base: str
-    utility: str
-    safety: str  # base+adapter
-    statistics: str  # the folder of all statistics
-    refits: str  # the folder of the refitted patches, by their learning rate
-    aligned: str = ""  # the model that the utility expert was made from, where that is not the base
-
-    def fisher(self, kind: str) -> tuple[str, str]:
-        """Return the statistics of the utility and of the safety expert."""
-        return f"{self.statistics}/utility-{kind}", f"{self.statistics}/safety-{kind}"
-
-
-@dataclass(frozen=True)
-class Method:
-    """A merge method and the settings it is tried with.
-
-    Attributes:
-        name: unique, used in file names.
-        label: for people.
-        control: a row that shows what knowledge is worth, not a rival.
-        strength: the one tried first: where safety is usually won.
-        second: the name and values of a second setting, or None.
-        recipe: (experts, settings) -> mergekit configuration.
-        most: the highest strength that the method takes, where strength is a share.
-    """
-
-    name: str
-    label: str
-    strength: float
-    second: tuple[str, tuple[float, ...]] | None
-    recipe: Callable[[Experts, Settings], dict[str, Any]]
-    control: bool = False
-    most: float = math.inf
-
-
-def recipe_of(method: str, experts: Experts, utility: dict, safety: dict, shared: dict) -> dict[str, Any]:
-    """Return a mergekit configuration of the two experts."""
-    return {
-        "merge_method": method,
-        "base_model": experts.base,
-        "models": [
-            {"model": experts.utility, "parameters": utility},
-            {"model": experts.safety, "parameters": safety},
-        ],
-        "parameters": shared,
-        "dtype": "float32",
-    }
-
-
-def _task_arithmetic(experts: Experts, settings: Settings) -> dict[str, Any]:
-    weight = settings["strength"]
-    return recipe_of("task_arithmetic", experts, {"weight": 1.0}, {"weight": weight}, {"normalize": False})
-
-
-def _sparse(method: str) -> Callable[[Experts, Settings], dict[str, Any]]:
-    """TIES and DARE: only the safety patch is thinned, so that strength 0 is the utility expert."""
-
-    def recipe(experts: Experts, settings: Settings) -> dict[str, Any]:
-        safety = {"weight": settings["strength"], "density": settings["density"]}
-        return recipe_of(method, experts, {"weight": 1.0, "density": 1.0}, safety, {"normalize": False})
-
-    return recipe
-
-
-def sst_recipe(**shared: Any) -> Callable[[Experts, Settings], dict[str, Any]]:
+def sst_recipe(**shared: Any) -> Recipe:
     """Return what makes SST recipes with shared parameters `shared` and those of the settings.
 
     The utility expert keeps its norms and embeddings, which the safety adapter does not touch.
@@ -115,21 +53,52 @@ def _refitted(experts: Experts, settings: Settings) -> dict[str, Any]:
     }
 
 
-_DENSITIES = ("density", (0.5, 0.7))
 COSTS, FIRST = ("cost", (0.1, 1.0)), 0.9  # on both sides of the default, and the first strength
-
+_OWN = {row.name: row for row in mergekit_own.ROWS}
 METHODS = (
-    Method("task_arithmetic", "Task Arithmetic", 0.7, None, _task_arithmetic),
-    Method("ties", "TIES", 0.7, _DENSITIES, _sparse("ties")),
-    Method("dare_ties", "DARE-TIES", 0.7, _DENSITIES, _sparse("dare_ties")),
-    Method("sst", "SST-Merge", FIRST, COSTS, sst_recipe(filter=DEFAULTS.filter)),
-    Method("sst_refit", "SST-Merge, refitted", 1.0, ("rate", REFIT_RATES), _refitted),
+    _OWN["task_arithmetic"],
+    _OWN["ties"],
+    _OWN["dare_ties"],
     Method(
-        "sst_shuffled",
-        "SST, weights shuffled",
+        "sst",
+        "SST-Merge",
         FIRST,
         COSTS,
-        sst_recipe(filter="shuffled"),
-        control=True,
+        sst_recipe(filter=DEFAULTS.filter),
+        published=("SST-Merge", "SST-Merge"),
+    ),
+    Method("sst_refit", "SST-Merge, refitted", 1.0, ("rate", REFIT_RATES), _refitted),
+    Method(
+        "sst_shuffled", "SST, weights shuffled", FIRST, COSTS, sst_recipe(filter="shuffled"), control=True
     ),
 )
+
+
+def _sst(name: str, label: str, second: tuple = COSTS, control: bool = False, **shared: str) -> Method:
+    return Method(f"sst_{name}", label, FIRST, second, sst_recipe(**shared), control)
+
+
+OTHERS = (  # every other geometry and filter of SST
+    _sst("soft", "SST, soft", filter="soft"),
+    _sst("hard", "SST, hard", DENSITIES, filter="hard"),
+    _sst("activation", "SST, activation", geometry="activation"),
+    _sst("diagonal", "SST, diagonal", geometry="diagonal"),
+    _sst("diagonal_hard", "SST, diagonal, hard", DENSITIES, geometry="diagonal", filter="hard"),
+    _sst("ekfac", "SST, EK-FAC", geometry="ekfac"),
+    _sst("subspace", "SST, subspace", geometry="subspace"),
+    _sst("unbalanced", "SST without balance", balance="none"),
+    _sst("data_free", "SST, no data", filter="data_free"),
+    _sst("random", "random subspace", DENSITIES, control=True, filter="random"),
+    _sst("magnitude", "largest entries", DENSITIES, control=True, filter="magnitude"),
+    _sst("svd", "top singular directions", DENSITIES, control=True, filter="svd"),
+)
+
+
+def __getattr__(name: str) -> object:
+    """Load ``EVERY`` the first time it is asked for: the baselines' formulas need torch."""
+    if name != "EVERY":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    there = {method.name for method in METHODS}
+    every = (*METHODS, *OTHERS, *(each.row for each in baselines() if each.row.name not in there))
+    globals()["EVERY"] = every
+    return every

@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError, closest
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.trials import TRAININGS
 
-# ours -> (short, long)
-PUBLISHED = {
-    "task_arithmetic": ("TA", "Task-Arithmetic"),
-    "ties": ("TIES", "TIES-Merging"),
-    "dare_linear": ("DARE", "DARE"),
-    "agl": ("AGL", "AlignGuard-LoRA"),
-    "knots": ("KnOTS", "KnOTS"),
-    "sst": ("SST-Merge", "SST-Merge"),
-}
+PUBLISHED = {method.name: method.published for method in EVERY if method.published}  # (short, long)
 KNOWN = tuple(method.name for method in EVERY) + tuple(TRAININGS)
 CONTROLS = {method.name for method in EVERY if method.control}
 _ALIASES = {alias.casefold(): name for name, pair in PUBLISHED.items() for alias in pair}

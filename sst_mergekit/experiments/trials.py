@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import METHODS, Method, Settings
+from sst_mergekit.experiments.methods import EVERY, METHODS, Method, Settings
 from sst_mergekit.experiments.results import SAFE, Choice
 from sst_mergekit.experiments.variants import VARIANTS
 from sst_mergekit.jobs.unit import Unit

@@ -52,9 +52,9 @@ def tax_of(gain: float, loss: float, gain_stderr: float | None) -> Tax:
     return Tax(gain, loss, loss / gain, None)
 
 
-def tax_cut(tax: float | None, rival: float | None) -> float | None:
-    """Return the share of a rival's tax that is saved; None unless both are known and the rival pays."""
-    return None if tax is None or rival is None or rival <= 0 else 1 - tax / rival
+def tax_cut(tax: float | None, baseline: float | None) -> float | None:
+    """Return the share of a baseline's tax that is saved; None unless both are known and the baseline pays."""
+    return None if tax is None or baseline is None or baseline <= 0 else 1 - tax / baseline
 
 
 def pareto(points: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -90,7 +90,7 @@ def gather(side: Side, name: str, geometry: Geometry) -> Evidence:
         StatisticsError: statistics of unlike shapes, of another kind or basis.
     """
     if isinstance(side, AllBut):
-        if side.left_out.weight > 0 and sum(s.weight > 0 for s in side.sources) > 3 and _additive(geometry):
+        if side.left_out.weight > 0 and sum(s.weight > 0 for s in side.sources) > 3 and geometry.additive:
             return _all_but(side, name, geometry)
         side = side.rest
     used = [source for source in side if source.weight > 0]
@@ -114,10 +114,6 @@ def gather(side: Side, name: str, geometry: Geometry) -> Evidence:
         transposed=first.transposed,
         origin=" and ".join(each.origin for _, each in found),
     )
-
-
-def _additive(geometry: Geometry) -> bool:
-    return "scores" not in geometry.needs
 
 
 def _all_but(side: AllBut, name: str, geometry: Geometry) -> Evidence:

@@ -15,7 +15,7 @@ from sst_mergekit.core.low_rank import factored
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError, is_out_of_memory
 from sst_mergekit.plugin.evidence import Evidence
-from sst_mergekit.plugin.shapes import require_shape
+from sst_mergekit.statistics.shapes import require_shape
 
 Result = TypeVar("Result")
 

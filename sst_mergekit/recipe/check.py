@@ -9,11 +9,11 @@ from mergekit.config import MergeConfiguration
 
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.recipe import (
+    baseline_rules,
     coverage_rules,
     model_rules,
     origin_rules,
     parameter_rules,
-    rival_rules,
     rules,
     sst_rules,
     statistics_rules,
@@ -40,7 +40,7 @@ OF_FULL_MERGE: tuple[Rule, ...] = (
     model_rules.names_sent_to_the_hub,
     model_rules.precise_dtype,
 )
-OF_METHOD = dict.fromkeys(rival_rules.METHODS, rival_rules.RULES) | {sst_rules.METHOD: OF_SST}
+OF_METHOD = dict.fromkeys(baseline_rules.BASELINES, baseline_rules.RULES) | {sst_rules.METHOD: OF_SST}
 
 
 def check_recipe(

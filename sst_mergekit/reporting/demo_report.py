@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.results import TARGET_SAFETY, Comparison, SeedResult, compare
 from sst_mergekit.experiments.trials import TRAINED, TRAININGS
 from sst_mergekit.experiments.variants import VARIANTS
@@ -177,7 +177,7 @@ def conflict_line(results: Sequence[SeedResult]) -> str:
 
 
 def verdict(results: Sequence[SeedResult]) -> str:
-    """Return in words whether SST-Merge beat Task Arithmetic and the trained rival here."""
+    """Return in words whether SST-Merge beat Task Arithmetic and the trained baseline here."""
     if "sst" not in labels(results):
         return "SST-Merge was not compared."
     ours = compare(results, "sst")

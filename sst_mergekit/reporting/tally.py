@@ -39,7 +39,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Line:
-    """One rival: the differences, their p after Holm, both taxes where both have one.
+    """One baseline: the differences, their p after Holm, both taxes where both have one.
 
     ``utility`` is at the safety target, over the pairs in which both reach it; None where there are none.
     """
@@ -50,12 +50,12 @@ class Line:
     utility: Difference | None
     utility_p: float | None
     tax: float | None
-    rival_tax: float | None
+    baseline_tax: float | None
 
     @property
     def cut(self) -> float | None:
-        """Return the share of the rival's tax that is saved."""
-        return tax_cut(self.tax, self.rival_tax)
+        """Return the share of the baseline's tax that is saved."""
+        return tax_cut(self.tax, self.baseline_tax)
 
 
 def read(folders: Iterable[Path]) -> list[Unit]:
@@ -93,19 +93,19 @@ def tally(units: Sequence[Unit], method: str) -> list[Line]:
     shared = set.intersection(*(set(unit.hypervolumes) for unit in units))
     if method not in shared:
         raise DataError(f"method '{method}' is not in every run; there are {', '.join(sorted(shared))}")
-    rivals = [name for name in LABELS if name in shared and name != method]
+    baselines = [name for name in LABELS if name in shared and name != method]
     areas = {
         name: paired([u.hypervolumes[method] for u in units], [u.hypervolumes[name] for u in units])
-        for name in rivals
+        for name in baselines
     }
-    utilities = {name: _at_target(units, method, name) for name in rivals}
+    utilities = {name: _at_target(units, method, name) for name in baselines}
     known = {name: each for name, each in utilities.items() if each is not None}
     p, utility_p = _corrected(areas), _corrected(known)
     return [
         Line(
             name, areas[name], p.get(name), known.get(name), utility_p.get(name), *_taxes(units, method, name)
         )
-        for name in rivals
+        for name in baselines
     ]
 
 
@@ -120,7 +120,7 @@ def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> st
                 *_cells(line.hypervolume, line.p),
                 f"{line.hypervolume.won}/{line.hypervolume.pairs}",
                 *_cells(line.utility, line.utility_p),
-                text.beside(line.tax, line.rival_tax),
+                text.beside(line.tax, line.baseline_tax),
                 "null" if line.cut is None else f"{line.cut:+.0%}",
             ]
         )
@@ -131,7 +131,7 @@ def to_markdown(units: Sequence[Unit], lines: Sequence[Line], method: str) -> st
         "seeds won",
         f"utility at safety {TARGET_SAFETY}",
         "p (Holm)",
-        "tax (the rival's)",
+        "tax (the baseline's)",
         "cut",
     )
     worlds = sorted({unit.world for unit in units})
@@ -200,5 +200,5 @@ def _taxes(units: Sequence[Unit], ours: str, theirs: str) -> tuple[float | None,
     known = both_known([u.taxes[ours] for u in units], [u.taxes[theirs] for u in units])
     if not known:
         return None, None
-    tax, rival_tax = map(mean, zip(*known, strict=True))
-    return tax, rival_tax
+    tax, baseline_tax = map(mean, zip(*known, strict=True))
+    return tax, baseline_tax

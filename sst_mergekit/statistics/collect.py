@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from sst_mergekit.errors import StatisticsError, is_out_of_memory
 from sst_mergekit.statistics import memory
+from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Counts, Kind
 from sst_mergekit.statistics.labels import sample
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.observing import Labels, measuring, observe
 from sst_mergekit.statistics.passes import choose, part
-from sst_mergekit.statistics.positions import USED
 from sst_mergekit.statistics.settings import Options
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, batches
 
@@ -94,7 +94,7 @@ def collect(
     with measuring(model):
         chosen = choose(model, sequences, options)
         kinds, by_name = chosen.kinds, {layer.name: layer for layer in chosen.layers}
-        used = sum(map(USED[options.kind].count, sequences))
+        used = sum(map(KINDS[options.kind].used.count, sequences))
         counts = Counts(len(sequences), sum(sequence.predicted for sequence in sequences), used)
         passes = None
         if options.team.first:

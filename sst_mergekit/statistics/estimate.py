@@ -27,8 +27,6 @@ from sst_mergekit.statistics.rows import Conversation, Source, content_hash, pro
 from sst_mergekit.statistics.sequences import Answer, Read, read_sequences
 from sst_mergekit.statistics.writer import Nowhere, StatisticsWriter
 
-NEEDED = {"ekfac": "--basis HARM BENIGN", "subspace": "--patch BASE EXPERT"}
-
 
 def estimate(
     spec: ModelSpec,
@@ -78,7 +76,7 @@ def estimate(
         collected = collect(model or load_model(spec), read.sequences, options, writer or Nowhere())
         about = _about(spec, sources, read, options, collected, max_length)
         about["data"]["respond"] = respond
-        about["form"] = _form(options.form, axes if KINDS[options.kind].needs_axes else None, store_dtype)
+        about["form"] = _form(options.form, axes if KINDS[options.kind].axes_by else None, store_dtype)
         manifest = writer.finish(collected, about) if writer else None
     return options.team.told(manifest)
 
@@ -111,24 +109,22 @@ def _with_axes(options: Options, axes: AxesSource | None) -> Options:
         SstError: the form does not go with the kind.
     """
     require_form(options)
-    if not KINDS[options.kind].needs_axes:
+    needed = KINDS[options.kind].axes_by
+    if not needed:
         return options
     if axes is None:
-        needed = NEEDED[options.kind]
         raise SstError(f"--kind {options.kind}: measured in coordinates; give {needed}")
     return dataclasses.replace(options, form=dataclasses.replace(options.form, axes=axes.read()))
 
 
 def require_form(options: Options) -> None:
     """Raise SstError where the form does not go with the kind."""
-    kind, form = KINDS[options.kind], options.form
-    for flag, fits, kinds in (
-        (form.factors != Form.factors, kind.name in ("kronecker", "ekfac"), "kronecker or ekfac"),
-        (form.factor_rank, kind.name in ("kronecker", "activation"), "kronecker or activation"),
-    ):
-        if flag and not fits:
+    form = options.form
+    for flag, able in ((form.factors != Form.factors, "has_forms"), (form.factor_rank, "truncates")):
+        if flag and not getattr(KINDS[options.kind], able):
+            kinds = " or ".join(name for name, kind in KINDS.items() if getattr(kind, able))
             raise SstError(
-                f"--kind {kind.name}: this form is of kind {kinds} alone; choose that or drop the flag"
+                f"--kind {options.kind}: this form is of kind {kinds} alone; choose that or drop the flag"
             )
 
 

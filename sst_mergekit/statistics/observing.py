@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sst_mergekit.statistics.kinds.kind import Kind
 from sst_mergekit.statistics.labels import summed_loss
-from sst_mergekit.statistics.positions import RESPONSE, USED, Positions
+from sst_mergekit.statistics.positions import RESPONSE, Positions
 from sst_mergekit.statistics.tokens import IGNORED, Batch
 
 Labels = Callable[[Tensor, Tensor, Batch], Tensor]  # (logits, labels of the data, batch) -> labels
@@ -54,7 +54,7 @@ def observe(model: nn.Module, batch: Batch, kinds: Mapping[str, Kind], choose: L
     """
     response = Positions(RESPONSE.mask(batch))
     labels = response.in_window(batch.labels)
-    where = {name: Positions(USED[name].mask(batch)) for name in {kind.name for kind in kinds.values()}}
+    where = {kind.name: Positions(kind.used.mask(batch)) for kind in set(map(type, kinds.values()))}
     at = Seen(where, response, Positions(labels != IGNORED))
     backward = any(kind.needs_gradients for kind in kinds.values())
     with _hooked(_hooks(model, kinds, at, backward)), torch.set_grad_enabled(backward):

@@ -55,7 +55,7 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
             seen = {"input_ids": first.ids[:, :length], "attention_mask": first.attention[:, :length]}
             owner = input_groups(model, layers, seen)
     skipped |= {layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner}
-    if KINDS[options.kind].needs_axes:
+    if KINDS[options.kind].axes_by:
         axes = options.form.axes or {}
         skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
         owner = _reowned(owner, axes)

@@ -25,7 +25,6 @@ from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import load_shapes, require_device
 from sst_mergekit.statistics.observing import measuring
 from sst_mergekit.statistics.passes import Chosen, beside, choose, part
-from sst_mergekit.statistics.positions import USED
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.sequences import read_sequences
 from sst_mergekit.statistics.settings import ModelSpec, Options
@@ -195,14 +194,14 @@ def _foreseen(
 
 def _placed(model: nn.Module, options: Options, patch_rank: int) -> Options:
     """Return the options with coordinates without data, where the kind needs them."""
-    if not KINDS[options.kind].needs_axes:
+    kind = KINDS[options.kind]
+    if not kind.axes_by:
         return options
-    whole = options.kind == "ekfac"
     axes = {}
     for layer in linear_layers(model)[0]:
-        rank = max(layer.shape) if whole else patch_rank
+        rank = max(layer.shape) if kind.whole_axes else patch_rank
         left, right = (torch.empty(side, min(side, rank)) for side in layer.shape)
-        if not whole:
+        if not kind.whole_axes:
             left, right = (side[:, : min(layer.shape)] for side in (left, right))
         if not (layer.embedding or layer.head):
             axes[layer.name] = Axes(left, right)
@@ -213,7 +212,7 @@ def _extent(sequences: list[Sequence], size: int, kind: str) -> Extent:
     positions = sum(batch.ids.numel() for batch in batches(sequences, size, "cpu"))
     reached = sum(len(sequence.ids) - 1 for sequence in sequences)
     tokens = sum(sequence.predicted for sequence in sequences)
-    return Extent(len(sequences), tokens, sum(map(USED[kind].count, sequences)), positions, reached)
+    return Extent(len(sequences), tokens, sum(map(KINDS[kind].used.count, sequences)), positions, reached)
 
 
 def _pass_work(

@@ -25,18 +25,10 @@ def _after_first(batch: Batch) -> Tensor:
     return mask & (torch.arange(mask.shape[1], device=mask.device) > 0)
 
 
-ALL = Rule(lambda batch: batch.attention.bool(), lambda sequence: len(sequence.ids))  # all but padding
+# All but padding, for the loss of a response has gradients at its prompt too.
+ALL = Rule(lambda batch: batch.attention.bool(), lambda sequence: len(sequence.ids))
 AFTER_FIRST = Rule(_after_first, lambda sequence: len(sequence.ids) - 1)
 RESPONSE = Rule(lambda batch: batch.labels != IGNORED, lambda sequence: sequence.predicted)  # its labels
-# The loss of a response has gradients at its prompt too. A second moment of inputs alone knows of no
-# gradient, and the massive activation of a sequence's first token would be nearly all of it.
-USED = {
-    "kronecker": ALL,
-    "ekfac": ALL,
-    "diagonal": ALL,
-    "subspace": ALL,
-    "activation": AFTER_FIRST,
-}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from sst_mergekit.statistics.team import Team
 if TYPE_CHECKING:
     from sst_mergekit.statistics.kinds.kind import Axes
 
-KIND_NAMES = ("kronecker", "activation", "diagonal", "ekfac", "subspace")  # of statistics/kinds/
 FACTORS = ("sequence", "token", "expand", "reduce")
 STORED = ("float32", "bfloat16")  # what statistics are written as; they are summed in float32
 LABELS = ("given", "sampled")

@@ -13,6 +13,7 @@ from sst_mergekit.core.geometry import Geometry
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.files import expanded, sha256
 from sst_mergekit.hub import download
+from sst_mergekit.statistics import kinds
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest, read_manifest
 
 # The containers that checkpoints and architectures disagree about.
@@ -43,7 +44,8 @@ class StatisticsStore:
     @property
     def factors(self) -> str | None:
         """Return the form of the Kronecker factors; None where there are none, or it is not known."""
-        return self.manifest.form.get("factors") if self.manifest.kind in ("kronecker", "ekfac") else None
+        kind = kinds.KINDS.get(self.manifest.kind)
+        return self.manifest.form.get("factors") if kind and kind.has_forms else None
 
     @functools.cached_property
     def _by_bare_name(self) -> dict[str, LayerRecord]:

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import Method
+from sst_mergekit.experiments.methods import EVERY, Method
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.experiments.trials import trial
 from sst_mergekit.jobs.unit import Unit

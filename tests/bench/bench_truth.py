@@ -40,10 +40,11 @@ from sst_mergekit.inspection.truth import (
 from sst_mergekit.metrics import text
 from sst_mergekit.statistics.axes import patch_axes
 from sst_mergekit.statistics.collect import Collected, collect
+from sst_mergekit.statistics.kinds import KINDS
 from sst_mergekit.statistics.kinds.kind import Axes
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import load_model, load_tokenizer
-from sst_mergekit.statistics.positions import AFTER_FIRST, ALL, RESPONSE, USED
+from sst_mergekit.statistics.positions import AFTER_FIRST, ALL, RESPONSE
 from sst_mergekit.statistics.rows import Source, prompt_hashes, read_conversations
 from sst_mergekit.statistics.settings import FACTORS, LABELS, Form, ModelSpec, Options
 from sst_mergekit.statistics.tokens import tokenize
@@ -127,7 +128,7 @@ def compared(about: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         axes = patch_axes(((name, change, False) for name, change in about.patch.items()), RANK)
         yield f"subspace, {labels}", pair(about, "subspace", labels, Form(axes=axes))
     for name, rule in {"after first": AFTER_FIRST, "all": ALL, "response": RESPONSE}.items():
-        monkeypatch.setitem(USED, "activation", rule)
+        monkeypatch.setattr(KINDS["activation"], "used", rule)
         yield f"activation, {name}", pair(about, "activation", "given")
 
 

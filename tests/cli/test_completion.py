@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,9 @@ def test_no_command_needs_torch_to_be_completed_or_explained() -> None:
 
 
 def test_the_kinds_that_fisher_offers_are_all_there_are() -> None:
-    from sst_mergekit.statistics.kinds import KINDS
-    from sst_mergekit.statistics.settings import KIND_NAMES
+    from sst_mergekit.core.geometries import GEOMETRIES
+    from sst_mergekit.statistics import kinds
 
-    assert list(KINDS) == list(KIND_NAMES)
+    files = {module.name for module in pkgutil.iter_modules(kinds.__path__)} - {"kind"}
+    assert {kind.name for kind in kinds.KINDS.values()} == files == set(GEOMETRIES)
+    assert tuple(kinds.KINDS) == kinds.KIND_NAMES

@@ -7,8 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.experiments.methods import EVERY, Experts
 from sst_mergekit.experiments.results import Point, SeedResult, choose, compare, method_result, to_test
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.experiments.variants import VARIANTS

@@ -73,7 +73,7 @@ def test_a_lost_comparison_is_called_lost(tmp_path):
 def test_a_tax_that_is_null_leaves_the_mean(tmp_path):
     folders = [report(tmp_path, "a", "demo", [0], sst=(0.8, None)), report(tmp_path, "b", "demo", [1])]
     line = tally(read(folders), "sst")[0]
-    assert (line.tax, line.rival_tax) == (0.1, 0.1)
+    assert (line.tax, line.baseline_tax) == (0.1, 0.1)
     only_null = tally(read(folders[:1]), "sst")[0]
     assert only_null.tax is None
     assert only_null.utility is None

@@ -8,8 +8,7 @@ import pytest
 from tiny_world import WORLD
 
 from sst_mergekit.experiments.demo import FULL, QUICK
-from sst_mergekit.experiments.family import EVERY
-from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.experiments.methods import EVERY, Experts
 from sst_mergekit.experiments.results import Point
 from sst_mergekit.experiments.trials import TRAININGS, trainings, trial
 from sst_mergekit.experiments.tuning import CLOSE, propose

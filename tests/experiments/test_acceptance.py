@@ -21,8 +21,8 @@ from sst_mergekit.comparison.pairs import Pair
 from sst_mergekit.errors import DataError, SstError
 from sst_mergekit.experiments import baselines, interference, request, safety_tax
 from sst_mergekit.experiments.config import load
-from sst_mergekit.experiments.family import EVERY
 from sst_mergekit.experiments.interference import Alone, Merged
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.experiments.request import FIRST_SEED
 from sst_mergekit.experiments.trials import TRAINED, Tuning, trainings

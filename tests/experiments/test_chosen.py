@@ -7,7 +7,7 @@ from tiny_world import WORLD
 
 from sst_mergekit.experiments.chosen import chosen_models, scored_units
 from sst_mergekit.experiments.demo import QUICK
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.results import MethodResult
 from sst_mergekit.experiments.trials import TRAINED, trainings
 from sst_mergekit.experiments.tuning import propose
@@ -28,7 +28,7 @@ def result():
     return dataclasses.replace(made, methods=methods), trained
 
 
-def test_the_chosen_models_are_experts_merges_and_the_trained_rival():
+def test_the_chosen_models_are_experts_merges_and_the_trained_baseline():
     made, trained = result()
     models = chosen_models(WORLD, made)
     assert list(models)[:3] == ["base", "utility-expert", "safety-expert"]

@@ -8,7 +8,7 @@ from tiny_world import WORLD
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.config import load
 from sst_mergekit.experiments.demo import QUICK as DEMO
-from sst_mergekit.experiments.family import EVERY
+from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.trials import FEW_SHOT, TRAINED, Tuning, same_budget, trainings, trial
 from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.unit import with_parents

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 STARTUP_FILES = ("sst_mergekit.pth", "sst_mergekit.start")
-HOOK = ("__init__.py", "_hook.py", "plugin/__init__.py", "plugin/registration.py")
+HOOK = ("__init__.py", "_hook.py", "plugin/__init__.py", "registration.py")
 
 MERGEKIT = """
 class Method:
@@ -86,5 +86,5 @@ def with_small_mergekit(folder: Path) -> Site:
     site.write("mergekit/merge_methods/registry.py", MERGEKIT)
     site.write("sst_mergekit/plugin/method.py", METHOD)
     site.write("sst_mergekit/plugin/parameters.py", PARAMETERS)
-    site.write("sst_mergekit/plugin/rivals/__init__.py", "RIVALS = ()")
+    site.write("sst_mergekit/baselines/__init__.py", "def merge_methods(): return ()")
     return site

@@ -14,6 +14,7 @@ from handmade_site import ROOT, Site, with_small_mergekit
 from sst_mergekit import _hook
 
 SHOW = "from mergekit.merge_methods import registry; print(*registry.names())"
+MADE = "from mergekit.merge_methods.registry import Method\ndef merge_methods(): return {0}"
 UNAVAILABLE = "sst-mergekit: merge method 'sst' is not available: "
 
 
@@ -30,7 +31,7 @@ def site(tmp_path: Path) -> Site:
         "sst_mergekit.plugin",
         "sst_mergekit.plugin.method",
         "sst_mergekit.plugin.parameters",
-        "sst_mergekit.plugin.registration",
+        "sst_mergekit.registration",
     ],
 )
 def test_sst_is_known_whatever_is_imported_first(site: Site, first: str) -> None:
@@ -84,26 +85,27 @@ def test_a_broken_plugin_costs_one_line(site: Site, method: str, reason: str) ->
 
 
 @pytest.mark.parametrize(
-    ("rivals", "names", "reason"),
+    ("baselines", "names", "reason"),
     [
         ("import no_such_library", "linear sst", "ModuleNotFoundError: No module named 'no_such_library'"),
         (
-            "from mergekit.merge_methods.registry import Method\nRIVALS = Method('sst'), Method('led')",
+            MADE.format("[Method('sst'), Method('led')]"),
             "led linear sst",
             "ValueError: Merge method 'sst' is already registered",
         ),
     ],
 )
-def test_broken_rivals_cost_one_line_and_not_sst(site: Site, rivals: str, names: str, reason: str) -> None:
-    site.write("sst_mergekit/plugin/rivals/__init__.py", rivals)
-    said = f"sst-mergekit: rival merge methods are not available: {reason}"
+def test_broken_baselines_cost_one_line_and_not_sst(
+    site: Site, baselines: str, names: str, reason: str
+) -> None:
+    site.write("sst_mergekit/baselines/__init__.py", baselines)
+    said = f"sst-mergekit: baselines are not available: {reason}"
     assert site.python(SHOW) == (names, said)
 
 
 def test_a_broken_method_costs_sst_alone(site: Site) -> None:
     site.write("sst_mergekit/plugin/method.py", "raise OSError('broken')")
-    led = "from mergekit.merge_methods.registry import Method\nRIVALS = (Method('led'),)"
-    site.write("sst_mergekit/plugin/rivals/__init__.py", led)
+    site.write("sst_mergekit/baselines/__init__.py", MADE.format("[Method('led')]"))
     assert site.python(SHOW) == ("led linear", UNAVAILABLE + "OSError: broken")
 
 

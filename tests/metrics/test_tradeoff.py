@@ -63,5 +63,5 @@ def test_utility_at_is_on_the_line_between_two_settings(front, safety):
 @pytest.mark.parametrize(
     ("ours", "theirs", "cut"), [(0.1, 0.4, 0.75), (0.5, 0.4, -0.25), (0.1, 0.0, None), (None, 1, None)]
 )
-def test_a_cut_is_a_share_of_what_the_rival_pays(ours, theirs, cut):
+def test_a_cut_is_a_share_of_what_the_baseline_pays(ours, theirs, cut):
     assert tax_cut(ours, theirs) == (None if cut is None else pytest.approx(cut))

@@ -19,10 +19,10 @@ from mergekit.scripts.run_yaml import main as mergekit_yaml
 from recipe_world import World
 from safetensors import safe_open
 
+from sst_mergekit.baselines import merge_methods
 from sst_mergekit.cli.check import command as check_command
 from sst_mergekit.cli.fisher import command as fisher_command
 from sst_mergekit.plugin.method import sst
-from sst_mergekit.plugin.rivals import RIVALS
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.resources import recipes_path
 
@@ -33,8 +33,8 @@ ALL = sorted(
     if not name.startswith(("experiments/", "neighbours/"))  # not recipes: tests of these names
 )
 OF_REFIT = [name for name in ALL if name.startswith("refit/")]
-RECIPES = [name for name in ALL if not name.startswith(("rivals/", "refit/"))]
-OF_RIVALS = [name for name in ALL if name.startswith("rivals/")]
+RECIPES = [name for name in ALL if not name.startswith(("baselines/", "refit/"))]
+OF_BASELINES = sorted(f"baselines/{method.spec.name}.yml" for method in merge_methods())
 OF_SST = [name for name in RECIPES if name.endswith("sst.yml")]
 MODELS = {
     "mistral-7b": "mistralai/Mistral-7B-v0.1",
@@ -86,17 +86,22 @@ def test_a_refits_recipe_lacks_the_experts_alone(
     assert all(re.search(r"'\./(experts|refit)/.*': no such directory", str(fault)) for fault in faults)
 
 
-def test_a_recipe_for_each_rival() -> None:
-    assert sorted(f"rivals/{method.spec.name}.yml" for method in RIVALS) == OF_RIVALS
+def test_a_recipe_for_each_baseline() -> None:
+    assert set(OF_BASELINES) <= set(ALL)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    described = re.findall(r"(?m)^\| `(\w+)` \|", readme.split("\n## Baselines\n")[1].split("\n## ")[0])
+    assert sorted(f"baselines/{name}.yml" for name in described[1:]) == sorted(
+        set(ALL) - set(RECIPES + OF_REFIT)
+    )
 
 
-@pytest.mark.parametrize("name", OF_RIVALS)
-def test_a_rivals_recipe_loads_and_lacks_experts_and_statistics_alone(
+@pytest.mark.parametrize("name", OF_BASELINES)
+def test_a_baselines_recipe_loads_and_lacks_experts_and_statistics_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     config = MergeConfiguration.model_validate(yaml.safe_load((ROOT / name).read_text()))
-    assert name == f"rivals/{config.merge_method}.yml"
+    assert name == f"baselines/{config.merge_method}.yml"
     assert str(config.base_model) == MODELS["mistral-7b"]
     assert (config.dtype, config.out_dtype) == ("float32", "bfloat16")
     local = [str(item.model) for item in config.models] + statistics_of(config)
@@ -111,10 +116,10 @@ def statistics_of(config: MergeConfiguration) -> list[str]:
     return [own[key] for own in named for key in ("fisher", "fisher_base") if key in own]
 
 
-@pytest.mark.parametrize("name", OF_RIVALS)
-def test_a_rivals_values_are_the_defaults(name: str) -> None:
+@pytest.mark.parametrize("name", OF_BASELINES)
+def test_a_baselines_values_are_the_defaults(name: str) -> None:
     raw = yaml.safe_load((ROOT / name).read_text())
-    method = next(method for method in RIVALS if method.spec.name == raw["merge_method"])
+    method = next(method for method in merge_methods() if method.spec.name == raw["merge_method"])
     defaults = {spec.name: spec.default for spec in method.spec.shared_parameters}
     if defaults.get("on_missing") == "error":  # full fine-tuning moves norms, which have no statistics
         defaults["on_missing"] = raw["parameters"]["on_missing"]
@@ -122,8 +127,8 @@ def test_a_rivals_values_are_the_defaults(name: str) -> None:
     assert raw["parameters"] == defaults
 
 
-@pytest.mark.parametrize("name", OF_RIVALS)
-def test_a_rivals_commands_are_its_own(name: str) -> None:
+@pytest.mark.parametrize("name", OF_BASELINES)
+def test_a_baselines_commands_are_its_own(name: str) -> None:
     config = MergeConfiguration.model_validate(yaml.safe_load((ROOT / name).read_text()))
     *fishers, check, merge = commands(name)
     assert check == ["sst-mergekit", "check", f"merge_configs/{name}"]

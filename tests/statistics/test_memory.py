@@ -49,7 +49,7 @@ def forms(kind):
         for layer in (0, 1)
         for name in "qkvo"
     }
-    return Form(axes=axes) if KINDS[kind].needs_axes else Form()
+    return Form(axes=axes) if KINDS[kind].axes_by else Form()
 
 
 @pytest.fixture

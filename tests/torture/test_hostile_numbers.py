@@ -1,4 +1,4 @@
-"""Numbers that no healthy run makes: every filter and rival gives a finite result or says what is wrong."""
+"""Numbers that no healthy run makes: every filter and baseline has a finite result or says what is wrong."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sst_mergekit.baselines import (
+    agl,
+    dare_svd,
+    fisher,
+    knots,
+    led,
+    lox,
+    mergealign,
+    regmean,
+    resta,
+    safe_lora,
+)
+from sst_mergekit.baselines import safemerge as safemerge_file
 from sst_mergekit.core.filtering import data_free, filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.settings import FILTERS, FilterSettings
-from sst_mergekit.rivals import agl, dare_svd, fisher, knots, led, lox, mergealign, regmean, resta, safe_lora
-from sst_mergekit.rivals import safemerge as safemerge_file
 
 OUT, IN = 6, 8
 SLOTS = ("input", "output", "diagonal", "corrected", "scores")
@@ -144,7 +155,7 @@ def _generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
-RIVALS = {
+BASELINES = {
     "fisher, diagonal": lambda w, s: fisher.diagonal(w, [each["diagonal"] for each in s], [1.0, 1.0], 0.1),
     "fisher, kronecker": lambda w, s: fisher.kronecker(
         w, [fisher.Factors(each["input"], each["output"]) for each in s], [1.0, 1.0], 0.1
@@ -173,13 +184,13 @@ WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("rival", RIVALS)
-def test_every_rival(rival: str) -> None:
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_every_baseline(baseline: str) -> None:
     for one in STATISTICS:
         for other in STATISTICS:
             stats = STATISTICS[one](healthy(1)), STATISTICS[other](healthy(2))
             for weights in WEIGHTS.values():
-                result = finite_or_said(RIVALS[rival], list(weights), stats)
+                result = finite_or_said(BASELINES[baseline], list(weights), stats)
                 if {one, other} == {"healthy"} and weights[0].abs().max() < 1e30:
                     assert isinstance(result, Tensor), result
 

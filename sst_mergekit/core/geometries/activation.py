@@ -59,4 +59,5 @@ ACTIVATION = Geometry(
     quadratic,
     {"separable": one_sided, "soft": one_sided},
     {"separable": one_sided_factors, "soft": one_sided_factors},
+    one_sided=True,
 )

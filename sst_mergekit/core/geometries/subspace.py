@@ -114,5 +114,10 @@ def quadratic(side: Statistics, patch: Tensor) -> float:
 
 
 SUBSPACE = Geometry(
-    "subspace", ("left", "right", "scores"), basis, quadratic, {"separable": soft, "soft": soft}
+    "subspace",
+    ("left", "right", "scores"),
+    basis,
+    quadratic,
+    {"separable": soft, "soft": soft},
+    additive=False,
 )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sst_mergekit.core import moments
 from sst_mergekit.statistics.kinds.kind import Counts, Extent, Kind
-from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.positions import AFTER_FIRST, Positions, Rule
 
 
 class Activation(Kind):
@@ -20,6 +20,10 @@ class Activation(Kind):
     name: ClassVar[str] = "activation"
     needs_gradients: ClassVar[bool] = False
     shares_inputs: ClassVar[bool] = True
+    truncates: ClassVar[bool] = True
+    # A second moment of inputs alone knows of no gradient, and the massive activation of a sequence's first
+    # token would be nearly all of it.
+    used: ClassVar[Rule] = AFTER_FIRST
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""

@@ -20,7 +20,9 @@ class EkFac(Kronecker):
     """Sums of both factors and of squared per-sequence gradients in the basis."""
 
     name: ClassVar[str] = "ekfac"
-    needs_axes: ClassVar[bool] = True
+    axes_by: ClassVar[str | None] = "--basis HARM BENIGN"
+    whole_axes: ClassVar[bool] = True
+    truncates: ClassVar[bool] = False
 
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""

@@ -14,7 +14,7 @@ from sst_mergekit.core import moments, truncated
 from sst_mergekit.core.geometry import FACTORS
 from sst_mergekit.core.sketch import Sketch, kept_rows
 from sst_mergekit.statistics.layers import Layer
-from sst_mergekit.statistics.positions import Positions
+from sst_mergekit.statistics.positions import ALL, Positions, Rule
 from sst_mergekit.statistics.settings import Form
 from sst_mergekit.statistics.team import Team
 
@@ -79,7 +79,11 @@ class Kind(ABC):
 
     name: ClassVar[str]
     needs_gradients: ClassVar[bool]
-    needs_axes: ClassVar[bool] = False
+    axes_by: ClassVar[str | None] = None  # the flag that names its coordinates, where it has them
+    whole_axes: ClassVar[bool] = False  # they span all of a layer, not a patch's directions alone
+    has_forms: ClassVar[bool] = False  # its factors are marginals of one of several things
+    truncates: ClassVar[bool] = False  # its factors may be cut to leading eigenpairs
+    used: ClassVar[Rule] = ALL  # the positions that count
     keeps_inputs: ClassVar[bool] = False  # from the forward pass to the backward pass
     shares_inputs: ClassVar[bool] = False  # layers that read the same input have one input factor
 

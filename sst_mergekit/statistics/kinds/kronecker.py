@@ -51,6 +51,8 @@ class Kronecker(Kind):
     needs_gradients: ClassVar[bool] = True
     keeps_inputs: ClassVar[bool] = True
     shares_inputs: ClassVar[bool] = True
+    has_forms: ClassVar[bool] = True
+    truncates: ClassVar[bool] = True
     owner: Kronecker  # type: ignore[assignment]
     total: float = 0.0  # the trace of the input factor, once `means` gave it
 

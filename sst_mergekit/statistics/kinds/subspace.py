@@ -20,7 +20,7 @@ class Subspace(Kind):
 
     name: ClassVar[str] = "subspace"
     needs_gradients: ClassVar[bool] = True
-    needs_axes: ClassVar[bool] = True
+    axes_by: ClassVar[str | None] = "--patch BASE EXPERT"
 
     def __init__(self, layer: Layer, owner: Kind | None, form: Form) -> None:
         super().__init__(layer, owner, form)
