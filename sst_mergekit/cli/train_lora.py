@@ -54,7 +54,7 @@ share = Finite(min=0, max=1, max_open=True)
 @click.option("--checkpoint-folder", type=click.Path(path_type=Path), help="[default: OUT's]")
 @click.option("--dtype", type=click.Choice(DTYPES), default=ModelSpec.dtype, show_default=True)
 @click.option("--device", default=None, help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]")
-@click.option("--seed", type=int, default=Options.seed, show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=Options.seed, show_default=True)
 @click.option("--force", is_flag=True, help="Replace --out if it exists.")
 def command(
     model: str, data: str, out: Path, dtype: str, device: str | None, force: bool, **given: Any

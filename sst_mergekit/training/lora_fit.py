@@ -42,8 +42,9 @@ def trainer(model: Any, rows: list[Sequence], options: Options, device: str, fol
     )
     arguments.gradient_checkpointing = arguments.activation_checkpointing = options.gradient_checkpointing
     if arguments.device.type == "cuda":  # this one, of however many there are
-        torch.cuda.set_device(device)
-        arguments._setup_devices = arguments.distributed_state.device = torch.device(device)  # type: ignore
+        place = torch.device("cuda", torch.device(device).index or 0)
+        torch.cuda.set_device(place)
+        arguments._setup_devices = arguments.distributed_state.device = place  # type: ignore[union-attr]
         arguments._n_gpu = 1
     return ResponseTrainer(model, arguments, _padded, rows)  # type: ignore[arg-type]
 

@@ -68,6 +68,17 @@ def test_the_same_bytes_for_a_seed(world, tmp_path):
     assert weights(tmp_path / "a") == weights(tmp_path / "b") != weights(tmp_path / "c")
 
 
+def test_the_seed_is_of_the_order(tmp_path):
+    orders = []
+    for seed in (1, 1, 2):
+        options = Options(seed=seed, batch_size=1, progress=False)
+        rows = [Sequence((number, 1), 1) for number in range(8)]
+        trainer = lora_fit.trainer(torch.nn.Linear(1, 1), rows, options, "cpu", tmp_path)
+        orders.append([batch["input_ids"][0, 0].item() for batch in trainer.get_train_dataloader()])
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == list(range(8))
+
+
 def changed(model):
     """The model, with a LoRA that is no identity."""
     with torch.no_grad():
@@ -145,8 +156,8 @@ def test_halves_have_the_gradients_of_the_whole(world, tmp_path, monkeypatch):
     trainer = lora_fit.trainer(model, SEQUENCES, OPTIONS, "cpu", tmp_path)
     found = []
     for fits[0] in (3, 1):
-        trainer.part = 4
         for _ in range(2):  # as accumulated
+            trainer.part = 4
             loss = trainer.training_step(model, lora_fit._padded(SEQUENCES), 6)
         found.append((loss, trainer.part, gradients(model)))
     assert [part for _, part, _ in found] == [4, 1]
@@ -200,10 +211,12 @@ def test_the_adapter_is_as_asked(world, tmp_path):
 def test_rates_rise_and_fall(world, tmp_path):
     rates = []
     for warm_up in (0.0, 0.5):
-        options = Options(**(vars(OPTIONS) | {"warm_up": warm_up, "steps": 8, "learning_rate": 1.0}))
+        options = {"warm_up": warm_up, "steps": 8, "learning_rate": 1.0, "weight_decay": 0.1}
+        options = Options(**(vars(OPTIONS) | options))
         trainer = lora_fit.trainer(torch.nn.Linear(1, 1), SEQUENCES, options, "cpu", tmp_path)
         trainer.create_optimizer_and_scheduler(8)
         trainer.optimizer.step()  # or the scheduler complains
+        assert trainer.optimizer.param_groups[0]["weight_decay"] == 0.1
         rates.append([])
         for _ in range(8):
             rates[-1] += trainer.lr_scheduler.get_last_lr()[:1]
@@ -324,6 +337,9 @@ def test_the_command(world, tmp_path):
     again = CliRunner().invoke(main, words)
     assert again.exit_code == 2
     assert "exists; choose another place, or give --force" in again.stderr
+    seed = CliRunner().invoke(main, [*words, "--seed", "-1"])
+    assert seed.exit_code == 2
+    assert "--seed" in seed.stderr
     missing = CliRunner().invoke(main, [*words[:3], "--data", "none.jsonl", "--out", str(tmp_path / "b")])
     assert missing.exit_code == 2
     assert "none.jsonl: no such file" in missing.stderr
