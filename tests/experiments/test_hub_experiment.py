@@ -21,7 +21,7 @@ from sst_mergekit.statistics.tokens import tokenize
 from sst_mergekit.testbeds.hub import download, subjects
 from sst_mergekit.testbeds.hub import sizes as hub
 from sst_mergekit.testbeds.tiny.facts import TaskSize
-from sst_mergekit.training.lora import Options, fit
+from sst_mergekit.training.lora import Options, trainer
 
 TEMPLATE = "{% for m in messages %}{{ m.role + ' ' + m.content + ' ' }}{% endfor %}"
 
@@ -46,7 +46,7 @@ def model(tmp_path_factory):
     found = AutoModelForCausalLM.from_pretrained(path)
     asked = [Conversation((("user", f"w{n} w1 def"), ("assistant", "w4 w5 <eos>"))) for n in range(8)]
     rows = [tokenize(one, tokenizer, 64, True) for one in asked]
-    fit(found, rows, Options(steps=80, learning_rate=1e-2, progress=False), "cpu")
+    trainer(found, rows, Options(steps=80, learning_rate=1e-2, progress=False), "cpu", path).fit()
     found.save_pretrained(path)
     return path
 
