@@ -35,7 +35,7 @@ ALLOWED = {
     "merging": {"core", "statistics", "recipe", "plugin"},
     "inspection": {"core", "statistics", "recipe", "plugin", "adapters"},
     "sharing": {"core", "statistics", "recipe", "evaluation", "comparison"},
-    "testbeds": {*_BELOW, "experiments"},
+    "testbeds": _BELOW,
     "experiments": {*_BELOW, "recipe", "testbeds", "sharing"},
     "sweeping": {*_BELOW, "recipe", "comparison", "testbeds", "experiments"},
     "reporting": {"evaluation", "comparison", "testbeds", "experiments"},

@@ -53,7 +53,7 @@ def tax_of(gain: float, loss: float, gain_stderr: float | None) -> Tax:
 
 
 def tax_cut(tax: float | None, baseline: float | None) -> float | None:
-    """Return the share of a baseline's tax that is saved; None unless both are known and the baseline pays."""
+    """Return the share of a baseline's tax that is saved; None unless both are known and it pays."""
     return None if tax is None or baseline is None or baseline <= 0 else 1 - tax / baseline
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.jobs.unit import Unit, Work
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.scores import Scores

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.core.settings import DEFAULTS
-from sst_mergekit.experiments.methods import Experts
 from sst_mergekit.files import write_text
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.scoring import Inputs, Parents

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments.methods import Experts
+from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.measured import parted
