@@ -6,18 +6,24 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.errors import RecipeError, SstError
+from sst_mergekit.errors import RecipeError
 from sst_mergekit.experiments.names import CONTROLS
 from sst_mergekit.experiments.results import SeedResult, choose
-from sst_mergekit.experiments.trials import Trial, Tuning, trial
+from sst_mergekit.experiments.trials import Trial, Tuning, spelled, trial
 from sst_mergekit.files import write_text
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.merging.recipe import run_recipe, write_recipe
+from sst_mergekit.metrics.estimate import Rate, over_prompts
+from sst_mergekit.sharing.measured import Figure
+from sst_mergekit.sharing.tasks import TASKS
+from sst_mergekit.testbeds.own.tasks import Metric
 from sst_mergekit.testbeds.own.testbed import OwnTestbed
-from sst_mergekit.testbeds.scoring import named
+from sst_mergekit.testbeds.prompt_scores import read_prompt_scores
+from sst_mergekit.testbeds.scoring import named, read_table
 
 CONFIG, RECIPE = "adapter_config.json", "mergekit_config.yml"
 
@@ -35,11 +41,7 @@ def chosen(result: SeedResult, tuning: Tuning) -> tuple[str, Mapping[str, float]
 
 
 def write_best(out: Path, bed: OwnTestbed, result: SeedResult, tuning: Tuning, store: Store) -> Path:
-    """Write the chosen model of the first seed to `out` (replaced), with its recipe and card; return `out`.
-
-    Raises:
-        SstError: it cannot be made.
-    """
+    """Write the chosen model of the first seed to `out` (replaced), with recipe and card; return `out`."""
     name, settings = chosen(result, tuning)
     one = trial(bed, name, dict(settings))
     recipe = recipe_of(bed, one, store)
@@ -52,7 +54,7 @@ def write_best(out: Path, bed: OwnTestbed, result: SeedResult, tuning: Tuning, s
             with tempfile.TemporaryDirectory(dir=out.parent, prefix=".lora-cache-") as cache:
                 run_recipe(path, out, Path(cache), bed.seed)
         shutil.copy(path, out / RECIPE)
-    _describe(out, name, settings, result)
+    _describe(out, bed, one, store)
     return out
 
 
@@ -97,23 +99,29 @@ def _as_adapter(recipe: Path, out: Path) -> None:
     merge_adapters(load_recipe(recipe), out, Options(progress=False), force=True)
 
 
-def _describe(out: Path, name: str, settings: Mapping[str, float], result: SeedResult) -> None:
-    """Complete the card, with what was measured on the test split."""
+def _describe(out: Path, bed: OwnTestbed, one: Trial, store: Store) -> None:
+    """Complete the card, with what was measured on the test documents."""
     from sst_mergekit.sharing.kinds import kind_of
     from sst_mergekit.sharing.model_card import model_card, read_merge
 
-    write_text(out / "README.md", model_card(read_merge(out, kind_of(out)), []))
-    found, utility = result.methods[name].chosen.test, result.experts["utility"]
-    if found is None:
-        raise SstError(f"{name}: the chosen setting has no test scores")
-    spelled = ", ".join(f"{key} {value:g}" for key, value in settings.items())
-    rows = {"safety": (utility.safety, found.safety)}
-    rows |= {part: (utility.parts[part], rate) for part, rate in found.parts.items()}
-    lines = [
-        f"| {row} | {one.value:.3f} | {other.value:.3f} | {other.n} |" for row, (one, other) in rows.items()
-    ]
-    text = (out / "README.md").read_text(encoding="utf-8").rstrip()
-    table = "\n".join(["| test split | utility expert | this model | n |", "|---|---|---|---|", *lines])
-    write_text(
-        out / "README.md", f"{text}\n\n## Study\n\nChosen on development: {name}, {spelled}.\n\n{table}\n"
+    path = store.path(bed.score(one.model, "test"))
+    table, about = read_table(path), read_prompt_scores(path)
+    found = [_figure(metric, table[metric.test][metric.metric], one, about) for metric in bed.tasks.metrics]
+    write_text(out / "README.md", model_card(read_merge(out, kind_of(out)), found))
+
+
+def _figure(metric: Metric, rate: Rate, one: Trial, about: Mapping[str, Any]) -> Figure:
+    task = TASKS.get(metric.test)
+    return Figure(
+        task=metric.test,
+        metric=metric.metric,
+        dataset=task.dataset if task else metric.test,
+        estimate=over_prompts(rate.value, rate.stderr, rate.n),
+        higher_is_better=True,
+        version=str(about["versions"].get(metric.test)),
+        shots=about["n-shot"].get(metric.test),
+        local_data=True,
+        day=datetime.now(timezone.utc).date().isoformat(),
+        setup=f"sst-mergekit study, test documents; {spelled(one.method, one.settings)}, chosen on others",
+        model="",
     )

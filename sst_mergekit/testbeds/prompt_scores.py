@@ -36,3 +36,8 @@ def _line(sample: Mapping[str, Any]) -> str:
     metrics = [name for name in sample["metrics"] if isinstance(sample[name], int | float)]
     kept = {**{key: sample[key] for key in (*_OF_SAMPLE, *metrics)}, "metrics": metrics, "doc": {}}
     return json.dumps(kept)
+
+
+def read_prompt_scores(path: Path) -> dict[str, Any]:
+    """Return what ``results_scores.json`` in a folder says: versions of tasks, examples shown, and more."""
+    return json.loads((path / f"results_{_TIME}.json").read_text(encoding="utf-8"))

@@ -90,7 +90,9 @@ def test_a_study_from_models_and_data_to_a_carded_model(root, here):
     for name in ("report.html", "report.md", "study.yml", "best/README.md", "best/mergekit_config.yml"):
         assert (out / name).is_file(), name
     assert "my_skill:acc" in (out / "report.md").read_text()
-    assert "my_skill:acc" in (out / "best/README.md").read_text()
+    card = (out / "best/README.md").read_text()
+    assert "| my_skill (1.0) | acc ↑ |" in card
+    assert "Nothing was measured" not in card
     assert (out / "best/model.safetensors").is_file()  # the utility expert is no adapter
     units = {path: path.stat().st_mtime_ns for path in out.glob("units/*/*/unit.json")}
     lost = next(path.parent for path in units if path.parts[-3] == "score")

@@ -58,9 +58,14 @@ class Tasks:
     share: float | None = None
     samples: int | None = None
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """All of them, each once."""
+        return tuple(dict.fromkeys((*self.safety, *self.utility)))
+
     def names(self, split: str) -> list[str]:
         """Return the tasks of a split, each once."""
-        return list(dict.fromkeys(metric.task(split) for metric in (*self.safety, *self.utility)))
+        return list(dict.fromkeys(metric.task(split) for metric in self.metrics))
 
     def inputs(self, split: str, seed: int) -> dict[str, Any]:
         """Return what the scores on a split depend on, as plain JSON."""
@@ -160,7 +165,7 @@ def check(tasks: Tasks, unsafe_code: bool) -> dict[str, int]:
             wanted = numbers[name] if numbers else range(len(docs))
             counts[f"{split} {name}"] = len(wanted)
             asked[split, name] = {_digest(docs[number]) for number in wanted}
-    pairs = {(metric.dev, metric.test) for metric in (*tasks.safety, *tasks.utility)}
+    pairs = {(metric.dev, metric.test) for metric in tasks.metrics}
     pairs |= {(name, name) for _, name in asked}
     for dev, test in sorted(pairs):
         both = asked.get(("dev", dev), set()) & asked.get(("test", test), set())
