@@ -160,7 +160,7 @@ def _choice(top: Section) -> Choice:
     if top.value("choose") == "hypervolume":
         return Choice("hypervolume")
     part = top.section("choose")
-    [*keys] = part.keys()
+    keys = part.keys()
     if len(keys) != 1 or keys[0] not in ("safety", "tax", "hypervolume"):
         raise top.fault("choose", "one of {safety: SHARE}, {tax: NUMBER} and hypervolume")
     level = part.value(keys[0])
