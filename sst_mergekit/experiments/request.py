@@ -23,6 +23,7 @@ TINY_GRIDS = {
     "minimal": ((60, 120, 240, 360), (2e-3, 4e-3)),
     "full": ((60, 120, 240, 360), (1e-3, 2e-3, 4e-3, 8e-3)),
 }
+HUB_FEW_RATES = (1e-4, 1.6e-3)  # lowest and highest, of few-shot training
 HUB_GRIDS = {
     "minimal": ((30, 60, 120, 240), (2e-4, 4e-4)),
     "full": ((30, 60, 120, 240), (1e-4, 2e-4, 4e-4, 8e-4)),
@@ -81,6 +82,8 @@ class Request:
         methods = ("sst",) if experiment == "exp1" else self.config.methods[self.mode]
         steps, rates = (TINY_GRIDS if model.is_tiny_world else HUB_GRIDS)[self.mode]
         tuning = Tuning(self.config.budget[self.mode], steps, rates, methods)
+        if not model.is_tiny_world:
+            tuning = dataclasses.replace(tuning, few_rates=HUB_FEW_RATES)
         return same_budget(tuning, f"exp3_baseline.{self.mode}.budget")
 
     def tasks(self, model: ModelOptions) -> list[Tasks]:

@@ -30,7 +30,7 @@ UNSAFE_CALLS = {
 }
 RUNS_CODE = {
     PACKAGE / "evaluation" / "sandbox_child.py",  # generated programs, behind its walls
-    PACKAGE / "demo" / "world_text.py",  # programs that the tiny world itself writes
+    PACKAGE / "testbeds" / "tiny" / "text.py",  # programs that the tiny world itself writes
 }
 TOKEN = "hf_" + "s3cr3t" * 6
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY")

@@ -21,6 +21,7 @@ from sst_mergekit.testbeds.scores import TASKS, Scores, scores_of
 from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny.facts import TaskSize
 from sst_mergekit.testbeds.tiny.making import coordinates
+from sst_mergekit.testbeds.tiny.testbed import CALIBRATION as CALIBRATION_ROWS
 
 RANK, RATE, PASSES = 16, 2e-4, 2  # of the experts, and how often each row is seen
 REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
@@ -122,7 +123,7 @@ class HubTestbed:
         return _unit(self, name)
 
     def train(self, name: str, rows: Sequence[str], **more: Any) -> Unit:
-        """Return the unit of a LoRA; `more` are its parents, and ``steps`` and ``learning_rate``."""
+        """Return the unit of a LoRA; `more`: parents, ``steps``, ``learning_rate``, ``refusals``."""
         batch = self.origin.sizes.batch_sizes["beavertails"]
         options = {
             "steps": more.pop("steps"),
@@ -130,6 +131,7 @@ class HubTestbed:
             **{"rank": RANK, "batch_size": batch, "seed": self.seed},
         }
         inputs = {"rows": list(rows), "options": options, "loading": asdict(self.origin.loading)}
+        inputs |= {"refusals": more.pop("refusals")} if "refusals" in more else {}
         return Unit("train", f"{name}, seed {self.seed}", making.train, inputs, more)
 
     def measure(self, name: str, rows: str, kind: str, labels: str, **parents: Unit) -> Unit:
@@ -179,12 +181,14 @@ def _unit(world: HubTestbed, name: str) -> Unit:
     if name == "utility":
         parents = {"model": world.unit("base"), "adapter": world.unit("utility_lora")}
         return Unit("fold", label, making.whole, {}, parents)
-    if name.startswith("trained/"):
-        _, steps, rate = name.split("/")
+    kind, *numbers = name.split("/")
+    if kind in ("trained", "few_shot"):
+        *refusals, steps, rate = numbers
         parents = {"data": world.unit("data"), "model": world.unit("utility")}
-        more = {"steps": int(steps), "learning_rate": float(rate)}
-        rows = ["calibration/harm.jsonl", "calibration/benign.jsonl"]
-        return world.train(name, rows, **more, **parents)
+        more = {"steps": int(steps), "learning_rate": float(rate)} | parents
+        if refusals:
+            return world.train(name, CALIBRATION_ROWS[:1], refusals=int(refusals[0]), **more)
+        return world.train(name, CALIBRATION_ROWS, **more)
     return _refit(world, name) if name.startswith("refit/") else _statistics(world, name)
 
 
