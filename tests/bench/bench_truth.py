@@ -38,6 +38,7 @@ from sst_mergekit.inspection.truth import (
     scaled,
 )
 from sst_mergekit.metrics import text
+from sst_mergekit.statistics import passes
 from sst_mergekit.statistics.axes import patch_axes
 from sst_mergekit.statistics.collect import Collected, collect
 from sst_mergekit.statistics.kinds import KINDS
@@ -197,6 +198,12 @@ def _double(side: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def recorded(report: Any, name: str, about: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
     """Record the table, and the default statistic's rank correlations."""
+    every = passes.linear_layers
+
+    def patched_alone(model: Any) -> tuple[list, dict[str, str]]:
+        return [layer for layer in every(model)[0] if layer.name in about.patch], {}
+
+    monkeypatch.setattr(passes, "linear_layers", patched_alone)
     lines, ranks = table(about, dict(compared(about, monkeypatch)))
     for side, rank in zip(ORDER, ranks["kronecker, sequence, given"], strict=True):
         report.figure(SECTION, f"{name}: rank correlation of default prices, {side}", [rank], "", None, 0.8)
