@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -219,8 +219,3 @@ def parsed(where: str, entries: Sequence[Any]) -> tuple[Metric, ...]:
     if not found:
         raise SstError(f"{where}: names no metric; add TASK:METRIC")
     return tuple(found)
-
-
-def plain(tasks: Tasks) -> dict[str, Any]:
-    """Return the tasks as plain JSON."""
-    return asdict(tasks)
