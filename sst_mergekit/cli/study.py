@@ -57,7 +57,8 @@ def command(file: Path, init: bool, plan: bool, **given: Any) -> None:
     if init:
         _init(file, given)
         return
-    from sst_mergekit.experiments.study import MEASURE, describe, load
+    from sst_mergekit.experiments.study import MEASURE, describe
+    from sst_mergekit.experiments.study_file import load
     from sst_mergekit.reporting.study import study
 
     if plan:

@@ -9,7 +9,7 @@ from typing import Any
 from sst_mergekit.errors import SstError, closest
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.testbeds.options import ModelOptions, Sizes
-from sst_mergekit.testbeds.sections import Section
+from sst_mergekit.testbeds.sections import Section, read_yaml
 from sst_mergekit.testbeds.tiny.facts import TASKS
 
 MODES = ("minimal", "full")
@@ -49,15 +49,7 @@ def load(path: Path) -> Config:
     Raises:
         SstError: the file cannot be read, or a key is missing, unknown or holds what it cannot.
     """
-    import yaml
-
-    try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SstError(f"{path}: cannot be read ({error.strerror}); name a file with --config") from None
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise SstError(f"{path}: not valid YAML ({reason})") from None
+    body = read_yaml(path, "name a file with --config")
     try:
         return _config(path, body)
     except SstError as error:

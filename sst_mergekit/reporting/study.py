@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sst_mergekit.experiments.study import MEASURE, load, run
+from sst_mergekit.experiments.study import MEASURE, run
+from sst_mergekit.experiments.study_file import load
 from sst_mergekit.reporting.write import write
 
 

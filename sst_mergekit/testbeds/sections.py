@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError, closest
+
+
+def read_yaml(path: Path, hint: str) -> Any:
+    """Return what a YAML file holds.
+
+    Raises:
+        SstError: it cannot be read (`hint` says what to do then), or is no YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SstError(f"{path}: cannot be read ({error.strerror}); {hint}") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise SstError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from None
 
 
 class Section:

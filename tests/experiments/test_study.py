@@ -17,7 +17,7 @@ import sst_mergekit
 from sst_mergekit.cli import main
 from sst_mergekit.errors import SstError
 from sst_mergekit.evaluation.harness import load_tasks
-from sst_mergekit.experiments.study import load
+from sst_mergekit.experiments.study_file import load
 from sst_mergekit.testbeds.own.tasks import chosen, loaded
 
 

@@ -13,6 +13,7 @@ from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.hub import making as hub
 from sst_mergekit.testbeds.hub.loading import Loading
+from sst_mergekit.testbeds.hub.testbed import REFIT_SCALE
 from sst_mergekit.testbeds.measured import parted
 from sst_mergekit.testbeds.model import SYMBOLIC, Model, of_model
 from sst_mergekit.testbeds.own import making
@@ -23,7 +24,6 @@ from sst_mergekit.testbeds.tiny.making import coordinates
 from sst_mergekit.testbeds.tiny.testbed import CALIBRATION
 
 RANK = 16  # of adapters
-REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
 
 
 @dataclass(frozen=True)
