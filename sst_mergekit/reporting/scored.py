@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sst_mergekit.testbeds.answers import ANSWERS, read_answers
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -53,12 +55,8 @@ class Scored:
         return self._read(seed, model, "unit.json")["inputs"].get("recipe")
 
     def _answers(self, seed: str, model: str) -> dict[str, Any]:
-        kept = self.store / self.places[seed][model] / "result/answers.json"
-        return (
-            json.loads(kept.read_text(encoding="utf-8"))
-            if kept.is_file()
-            else {"subjects": {}, "answers": {}}
-        )
+        folder = self.store / self.places[seed][model] / "result"
+        return read_answers(folder) if (folder / ANSWERS).is_file() else {"subjects": {}, "answers": {}}
 
     def _read(self, seed: str, model: str, file: str) -> Any:
         path = self.store / self.places[seed][model] / file
