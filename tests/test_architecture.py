@@ -41,7 +41,7 @@ ALLOWED = {
     "reporting": {"evaluation", "comparison", "testbeds", "experiments"},
 }
 ALLOWED["cli"] = set(ALLOWED)
-SHARED = {"metrics", "errors", "files", "hub", "hub_faults", "resources"}
+SHARED = {"metrics", "errors", "checkpoints", "files", "hub", "hub_faults", "resources"}
 
 
 def imported(path: Path) -> set[str]:

@@ -10,7 +10,9 @@ from mergekit.io import LazyTensorLoader
 from torch import Tensor
 
 from sst_mergekit.adapters.reading import read_adapter
+from sst_mergekit.checkpoints import DEQUANTIZE, quantised
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.statistics.fingerprint import local_directory
 
 
 def deltas(base: str, expert: str) -> Iterator[tuple[str, Tensor, bool]]:
@@ -53,6 +55,9 @@ def _open(model: str) -> LazyTensorLoader:
     except (OSError, ValueError, RuntimeError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise RecipeError(f"{model}: its weights cannot be read ({reason})") from None
+    directory = local_directory(model)
+    if directory and (how := quantised(directory)):
+        raise RecipeError(f"{model}: quantised ({how}), so its numbers are no weights; {DEQUANTIZE}")
     if not loader.index.is_safetensors:
         raise RecipeError(f"{model}: holds no safetensors; convert its weights, pickles are not read")
     return loader

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from mergekit.common import ModelPath, ModelReference
 from sst_mergekit.adapters.methods import METHODS
 from sst_mergekit.adapters.reading import Adapter
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.recipe.checkpoint import is_local
 from sst_mergekit.recipe.parse import Recipe
+from sst_mergekit.statistics.adapter_fit import other_base
 
 FULL_MERGE = "'sst-mergekit yaml RECIPE OUT'"
 EXTRACT = "and 'mergekit-extract-lora' makes an adapter of the result"
@@ -61,29 +60,10 @@ def base_of(recipe: Recipe) -> ModelReference:
 
 
 def require_one_origin(base: ModelReference, adapters: Sequence[Adapter]) -> None:
-    """Raise RecipeError for an adapter whose configuration names another Hub model than the recipe's base.
-
-    Copies keep the last part of the name (``user/Mistral-7B-v0.1``, ``unsloth/Mistral-7B-v0.1-bnb-4bit``);
-    local paths prove nothing.
-    """
+    """Raise RecipeError for an adapter whose configuration names another Hub model than the recipe's base."""
     for adapter in adapters:
-        made_for = adapter.config.get("base_model_name_or_path") or ""
-        if is_local(base.model.path) or not made_for or is_local(made_for):
-            continue
-        if _last(made_for) != _last(base.model.path):
-            raise RecipeError(
-                f"{adapter.source}: was trained on '{made_for}', not on '{base}'; if these are the same, "
-                "write the base's name as base_model_name_or_path into its adapter_config.json"
-            )
-
-
-def _last(name: str) -> str:
-    """Return the last part of a Hub name, without what Unsloth adds to quantised copies.
-
-    >>> _last("unsloth/Mistral-7B-v0.1-unsloth-bnb-4bit"), _last("mistralai/Mistral-7B-v0.1")
-    ('mistral-7b-v0.1', 'mistral-7b-v0.1')
-    """
-    return re.sub(r"(-unsloth)?-bnb-4bit$", "", name.split("/")[-1].lower())
+        if why := other_base(adapter.config, base.model.path):
+            raise RecipeError(f"{adapter.source}: {why}")
 
 
 def _same(one: ModelPath, other: ModelPath) -> bool:

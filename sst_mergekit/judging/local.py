@@ -131,7 +131,7 @@ def load_judge(shape: Shape, spec: ModelSpec, batch_size: int) -> LocalJudge:
     """
     tokenizer = load_tokenizer(spec)
     architecture = "AutoModelForCausalLM" if shape.labels is None else "AutoModelForSequenceClassification"
-    model = load_model(spec, architecture)
+    model = load_model(spec, architecture, plain=False)
     if shape.labels is not None:
         _prepare_classifier(model, tokenizer, shape, spec.model)
     about = {

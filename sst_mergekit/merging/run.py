@@ -7,10 +7,13 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import safe_open
+
 import sst_mergekit
 from sst_mergekit.errors import RecipeError, raising_a_full_disk
 from sst_mergekit.files import expanded, new_directory, write_text
 from sst_mergekit.merging.lora_cache import lora_cache
+from sst_mergekit.plugin.finite import is_finite
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.recipe.explaining import explained
 from sst_mergekit.recipe.fault import Fault
@@ -61,6 +64,7 @@ def merge(
             given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
             with explained(lambda: _check(given, out)), raising_a_full_disk("mergekit.merge"):
                 main.invoke(context)
+            _require_finite(temporary)
             _tidy_card(temporary, out.name)
     return out
 
@@ -69,6 +73,15 @@ def _check(given: dict, out: Path) -> list[Fault]:
     """Return the recipe's faults; a cache that was not given will be a new one beside OUT."""
     cache = given["lora_merge_cache"] or out.with_name(f".{out.name}.lora-cache")
     return check_recipe(given["config_file"], Path(cache), given["lora_merge_dtype"])
+
+
+def _require_finite(directory: Path) -> None:
+    """Raise RecipeError for a merged tensor with NaN or infinity: mergekit's own methods write them."""
+    for path in sorted(directory.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118  (not a mapping)
+                if not is_finite(file.get_tensor(name)):
+                    raise RecipeError(f"{name}: the merged weight is not finite; are the models' weights?")
 
 
 def _tidy_card(directory: Path, name: str) -> None:

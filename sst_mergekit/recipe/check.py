@@ -9,6 +9,7 @@ from mergekit.config import MergeConfiguration
 
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.recipe import (
+    adapter_rules,
     baseline_rules,
     coverage_rules,
     model_rules,
@@ -24,7 +25,7 @@ from sst_mergekit.recipe.parse import Recipe, load_recipe
 
 Rule = Callable[[Recipe], Iterable[Fault]]
 
-GENERAL: tuple[Rule, ...] = (*rules.RULES, *parameter_rules.RULES, *model_rules.RULES)
+GENERAL: tuple[Rule, ...] = (*rules.RULES, *parameter_rules.RULES, *model_rules.RULES, *adapter_rules.RULES)
 OF_SST: tuple[Rule, ...] = (
     *sst_rules.RULES,
     *vocabulary_rules.RULES,

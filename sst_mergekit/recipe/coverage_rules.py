@@ -6,14 +6,9 @@ from collections.abc import Iterator
 
 from mergekit.common import ModelReference
 
-from sst_mergekit.errors import RecipeError
-from sst_mergekit.recipe.checkpoint import (
-    ADAPTER_WEIGHTS,
-    directory_of,
-    headers,
-    local_headers,
-    samples_differ,
-)
+from sst_mergekit.checkpoints import ADAPTER, headers
+from sst_mergekit.errors import SstError
+from sst_mergekit.recipe.checkpoint import directory_of, local_headers, samples_differ
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
 from sst_mergekit.recipe.sst_rules import EXPERT, SAFETY, UTILITY, experts, shared_values, text
@@ -71,12 +66,12 @@ def changed(reference: ModelReference, start: ModelReference, store: StatisticsS
 def _adapted(reference: ModelReference) -> set[str]:
     """Return the weights that a local adapter is on, by their names in the base model."""
     directory = directory_of(reference.lora) if reference.lora else None
-    path = directory / ADAPTER_WEIGHTS[0] if directory else None
+    path = directory / ADAPTER if directory else None
     if path is None or not path.is_file():
         return set()
     try:
         keys = headers([path])
-    except RecipeError:
+    except SstError:
         return set()
     return {weight_of(key) for key in keys}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +9,9 @@ from pathlib import Path
 from mergekit.common import ModelPath, ModelReference
 from mergekit.merge_methods.base import BasePolicy
 
-from sst_mergekit.errors import RecipeError
-from sst_mergekit.recipe.checkpoint import (
-    ADAPTER_WEIGHTS,
-    directory_of,
-    headers,
-    is_local,
-    local_headers,
-    surely_others,
-    what_is_missing,
-)
+from sst_mergekit.checkpoints import ADAPTER, DEQUANTIZE, PICKLED_ADAPTER, lacking, quantised
+from sst_mergekit.errors import SstError
+from sst_mergekit.recipe.checkpoint import directory_of, is_local, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Recipe
 from sst_mergekit.recipe.sst_rules import METHOD
@@ -27,7 +19,7 @@ from sst_mergekit.recipe.sst_rules import METHOD
 
 def models_there(recipe: Recipe) -> Iterator[Fault]:
     """Yield local models that are not there, or lack what mergekit reads."""
-    for model, key in _paths(recipe, adapters=False).items():
+    for model, key in paths(recipe, adapters=False).items():
         directory = Path(model.path)
         if model.path.startswith("~"):
             yield Fault(key, f"'{model.path}': mergekit does not expand '~'; write the whole path")
@@ -35,52 +27,12 @@ def models_there(recipe: Recipe) -> Iterator[Fault]:
             yield Fault(key, f"'{model.path}': no such directory; put the model there or name another")
         elif is_local(model.path):
             try:
-                missing = what_is_missing(directory)
-            except RecipeError as error:
+                missing = lacking(directory)
+            except SstError as error:
                 yield Fault(key, str(error))
                 continue
             if missing:
                 yield Fault(key, f"'{model.path}' {missing}; name a directory written by save_pretrained")
-
-
-def adapters_there(recipe: Recipe) -> Iterator[Fault]:
-    """Yield local adapters that are not there, or lack their configuration or weights."""
-    for adapter, key in _paths(recipe, adapters=True).items():
-        directory = Path(adapter.path)
-        if not is_local(adapter.path):
-            continue
-        if not directory.is_dir():
-            yield Fault(key, f"adapter '{adapter.path}': no such directory; put the adapter there")
-        elif not (directory / "adapter_config.json").is_file():
-            yield Fault(key, f"adapter '{adapter.path}' holds no adapter_config.json; name a PEFT adapter")
-        elif not any((directory / name).is_file() for name in ADAPTER_WEIGHTS):
-            yield Fault(key, f"adapter '{adapter.path}' holds no {ADAPTER_WEIGHTS[0]}; save it again")
-        elif (weights := directory / ADAPTER_WEIGHTS[0]).is_file():
-            try:
-                headers([weights])
-            except RecipeError as error:
-                yield Fault(key, str(error))
-
-
-def adapters_fit(recipe: Recipe) -> Iterator[Fault]:
-    """Yield adapters made for another model than the one before their ``+``, if both are here to compare."""
-    for reference, key in recipe.references().items():
-        directory = directory_of(reference.lora) if reference.lora else None
-        config = directory / "adapter_config.json" if directory else None
-        if config is None or not config.is_file():
-            continue
-        try:
-            made_for = json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path")
-            if made_for is not None and not isinstance(made_for, str):
-                raise ValueError(made_for)
-        except (ValueError, AttributeError, RecursionError):
-            yield Fault(key, f"{config}: damaged; save the adapter again")
-            continue
-        own = directory_of(reference.model)
-        other = directory_of(ModelPath(path=made_for, revision=None)) if made_for else None
-        if own and other and own.resolve() != other.resolve() and surely_others(own, other):
-            what = f"adapter '{reference.lora}' was made for '{made_for}', not for '{reference.model}'"
-            yield Fault(key, f"{what}; name that model before the '+'")
 
 
 def cache_for_adapters(recipe: Recipe) -> Iterator[Fault]:
@@ -106,7 +58,7 @@ def usable_cache(recipe: Recipe) -> Iterator[Fault]:
         folder = folded(reference, recipe.lora_merge_cache)
         if not folder.is_dir():
             continue
-        if missing := what_is_missing(folder):
+        if missing := lacking(folder):
             yield Fault(key, f"{folder} {missing}, left by a failed run; remove that folder")
         elif is_older(folder, reference):
             yield Fault(
@@ -123,7 +75,7 @@ def folded(reference: ModelReference, cache: Path) -> Path:
 def is_older(folder: Path, reference: ModelReference) -> bool:
     """Return whether a folded model was written before its adapter's weights."""
     directory = directory_of(reference.lora) if reference.lora else None
-    weights = [directory / name for name in ADAPTER_WEIGHTS] if directory else []
+    weights = [directory / name for name in (ADAPTER, PICKLED_ADAPTER)] if directory else []
     times = [path.stat().st_mtime for path in weights if path.is_file()]
     return bool(times) and (folder / "config.json").stat().st_mtime < max(times)
 
@@ -131,12 +83,51 @@ def is_older(folder: Path, reference: ModelReference) -> bool:
 def names_sent_to_the_hub(recipe: Recipe) -> Iterator[Fault]:
     """Yield local paths that mergekit's model card takes for Hub names, and asks the Hub about at the end."""
     offline = os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-    for model, key in (_paths(recipe, adapters=False) | _paths(recipe, adapters=True)).items():
+    for model, key in (paths(recipe, adapters=False) | paths(recipe, adapters=True)).items():
         path = model.path
         if path[0] in "./~" or path.count("/") > 1 or not Path(path).is_dir():
             continue
         end = "which fails offline, after the weights are written" if offline else "for the model card"
         yield Fault(key, f"mergekit asks the Hub about '{path}' {end}; write './{path}'", warning=not offline)
+
+
+def plain_weights(recipe: Recipe) -> Iterator[Fault]:
+    """Yield models whose weights are quantised: their numbers are no weights until scales are applied."""
+    for model, key in paths(recipe, adapters=False).items():
+        directory = directory_of(model)
+        try:
+            how = quantised(directory) if directory else None
+        except SstError:
+            continue  # said by models_there
+        if how:
+            what = f"'{model.path}' is quantised ({how}), and would be merged as if its numbers were weights"
+            yield Fault(key, f"{what}; {DEQUANTIZE}")
+
+
+def whole_models(recipe: Recipe) -> Iterator[Fault]:
+    """Yield models that lack tensors of the base model, and a warning for tensors that the base lacks.
+
+    Where no name is the same the two are of different forms, which other rules name.
+    """
+    base = local_headers(recipe.base) or {}
+    for reference, key in recipe.references().items():
+        found = local_headers(reference)
+        if not found or not base.keys() & found.keys():
+            continue
+        lost = [name for name in base if name not in found and not _is_head(name)]
+        more = [name for name in found if name not in base and not _is_head(name)]
+        if lost:
+            yield Fault(
+                key, f"'{reference}' lacks {first_and_count(lost)}, which '{recipe.base}' has; copy it again"
+            )
+        if more:
+            what = f"{first_and_count(more)} of '{reference}' have no place in '{recipe.base}'"
+            yield Fault(key, f"{what}, and are left out of the merge", warning=True)
+
+
+def _is_head(name: str) -> bool:
+    """Return whether a tensor is the output's, which a checkpoint may leave to the tied input embedding."""
+    return name.endswith("lm_head.weight")
 
 
 def same_shapes(recipe: Recipe) -> Iterator[Fault]:
@@ -177,7 +168,7 @@ def _all_float32(recipe: Recipe) -> bool:
     return all(known and {h.dtype for h in known.values()} <= {"F32", "F64"} for known in found)
 
 
-def _paths(recipe: Recipe, adapters: bool) -> dict[ModelPath, str]:
+def paths(recipe: Recipe, adapters: bool) -> dict[ModelPath, str]:
     """Return every model (or adapter) path of the recipe with the first key that names it."""
     named: dict[ModelPath, str] = {}
     for reference, key in recipe.references().items():
@@ -189,11 +180,11 @@ def _paths(recipe: Recipe, adapters: bool) -> dict[ModelPath, str]:
 
 RULES = (
     models_there,
-    adapters_there,
-    adapters_fit,
     cache_for_adapters,
     usable_cache,
     names_sent_to_the_hub,
+    plain_weights,
+    whole_models,
     same_shapes,
     precise_dtype,
 )

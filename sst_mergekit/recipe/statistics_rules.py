@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from sst_mergekit.checkpoints import headers
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.errors import RecipeError, StatisticsError
+from sst_mergekit.errors import SstError, StatisticsError
 from sst_mergekit.files import expanded
-from sst_mergekit.recipe.checkpoint import headers, is_local, local_headers
+from sst_mergekit.recipe.checkpoint import is_local, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
 from sst_mergekit.recipe.sst_rules import experts, shared_values, text
@@ -67,7 +68,7 @@ def local_statistics(key: str, source: str) -> Iterator[Fault]:
     else:
         try:
             yield from _incomplete(key, StatisticsStore(directory, source))
-        except (StatisticsError, RecipeError) as error:
+        except SstError as error:
             yield Fault(key, str(error))
 
 

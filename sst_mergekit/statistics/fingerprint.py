@@ -8,6 +8,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
+from sst_mergekit.checkpoints import weight_files
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.files import expanded
 
@@ -19,14 +20,13 @@ def weights_fingerprint(directory: Path) -> str | None:
 
     512 bytes at the start, middle and end of each tensor are read, so a 14B model takes well
     under a second; training changes every weight, so a fine-tune differs from its base. How the
-    tensors are split into files does not matter. None when the directory has no safetensors.
+    tensors are split into files does not matter, nor do files that are no part of the checkpoint.
+    None when the directory has no safetensors.
 
     Raises:
-        StatisticsError: a file is damaged.
+        SstError: a file is damaged or not there.
     """
-    lines = []
-    for path in sorted(directory.glob("*.safetensors")):
-        lines.extend(_tensor_lines(path))
+    lines = [line for path in weight_files(directory) for line in _tensor_lines(path)]
     if not lines:
         return None
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
@@ -48,6 +48,7 @@ def _tensor_lines(path: Path) -> list[str]:
                     digest.update(file.read(min(_SAMPLE, end - offset)))
                 lines.append(f"{name} {entry['dtype']} {entry['shape']} {digest.hexdigest()}")
     except (
+        OSError,
         struct.error,
         ValueError,
         KeyError,

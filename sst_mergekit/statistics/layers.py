@@ -12,6 +12,8 @@ from torch import nn
 
 from sst_mergekit.statistics.memory import place
 
+TRAINED_COPY = ".modules_to_save.default"  # PEFT's place for a layer that is trained whole
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -77,8 +79,9 @@ def linear_layers(model: nn.Module) -> tuple[list[Layer], dict[str, str]]:
 
 
 def base_module(module: Any) -> Any:
-    """Return the model's own layer below PEFT's wrapping."""
-    return getattr(module, "base_layer", module)
+    """Return the layer below PEFT's wrapping that the model runs: its own, or the trained copy of it."""
+    copies = getattr(module, "modules_to_save", None)
+    return copies["default"] if copies else getattr(module, "base_layer", module)
 
 
 def _adapter_prefixes(model: nn.Module) -> tuple[str, ...]:
@@ -90,8 +93,10 @@ def _adapter_prefixes(model: nn.Module) -> tuple[str, ...]:
 
 
 def _is_added(path: str, adapters: tuple[str, ...]) -> bool:
-    """Return whether PEFT added the module (its base layer is the model's own)."""
-    return any(path.startswith(prefix) and path != f"{prefix}base_layer" for prefix in adapters)
+    """Return whether PEFT added the module (a base layer is the model's own), or runs a copy of it."""
+    return path.endswith(".original_module") or any(
+        path.startswith(prefix) and path != f"{prefix}base_layer" for prefix in adapters
+    )
 
 
 def checkpoint_name(path: str) -> str:
@@ -100,7 +105,7 @@ def checkpoint_name(path: str) -> str:
     >>> checkpoint_name("base_model.model.model.layers.0.mlp.up_proj.base_layer")
     'model.layers.0.mlp.up_proj'
     """
-    return path.removeprefix("base_model.model.").removesuffix(".base_layer")
+    return path.removeprefix("base_model.model.").removesuffix(".base_layer").removesuffix(TRAINED_COPY)
 
 
 def input_groups(model: nn.Module, layers: list[Layer], batch: dict[str, torch.Tensor]) -> dict[str, str]:

@@ -7,7 +7,10 @@ from typing import Any
 
 import torch
 
+from sst_mergekit.checkpoints import DEQUANTIZE, quantisation, quantised
 from sst_mergekit.errors import SstError, StatisticsError, is_of_the_machine
+from sst_mergekit.statistics import adapter_fit
+from sst_mergekit.statistics.fingerprint import local_directory
 from sst_mergekit.statistics.settings import ModelSpec
 
 
@@ -47,21 +50,24 @@ def load_tokenizer(spec: ModelSpec) -> Any:
         raise StatisticsError(f"{spec.model}: its tokenizer cannot be loaded ({_brief(error)})") from None
 
 
-def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> Any:
+def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM", plain: bool = True) -> Any:
     """Return the model, with its adapter unmerged, in eval mode; safetensors weights only.
 
     Args:
         spec: which model, and how.
         architecture: the class of transformers that loads it.
+        plain: refuse quantised weights.
 
     Raises:
-        StatisticsError: model or adapter cannot be loaded.
+        StatisticsError: model or adapter cannot be loaded, or not whole; or the model is quantised.
     """
     import transformers
 
     name, revision = split_revision(spec.model)
+    if plain:
+        _refuse_quantised(spec)
     try:
-        model: Any = getattr(transformers, architecture).from_pretrained(
+        model, told = getattr(transformers, architecture).from_pretrained(
             name,
             revision=revision,
             dtype=getattr(torch, spec.dtype),
@@ -69,13 +75,18 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM") -> A
             trust_remote_code=spec.trust_remote_code,
             device_map=spec.device_map,
             attn_implementation=spec.attention,
+            output_loading_info=True,
         )
     except Exception as error:
         if is_of_the_machine(error):
             raise
         raise StatisticsError(f"{spec.model}: cannot be loaded ({_brief(error)})") from None
+    if missing := sorted(told["missing_keys"]):
+        raise StatisticsError(
+            f"{spec.model}: lacks {missing[0]} ({len(missing)} in all), which would be random; copy it again"
+        )
     if spec.adapter:
-        model = _with_adapter(model, spec.adapter)
+        model = _with_adapter(model, spec)
     return (model if spec.device_map else model.to(spec.device)).eval()
 
 
@@ -110,17 +121,38 @@ def load_shapes(spec: ModelSpec) -> Any:
     return model.eval()
 
 
-def _with_adapter(model: Any, adapter: str) -> Any:
+def _refuse_quantised(spec: ModelSpec) -> None:
+    from transformers import AutoConfig
+
+    name, revision = split_revision(spec.model)
+    directory = local_directory(name, revision)
+    try:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=spec.trust_remote_code)
+    except Exception:  # noqa: BLE001  (whoever loads the model says what is wrong with it)
+        return
+    why = quantisation(config) or (directory and quantised(directory))
+    if why:
+        raise StatisticsError(f"{spec.model}: quantised ({why}), so its numbers are no weights; {DEQUANTIZE}")
+
+
+def _with_adapter(model: Any, spec: ModelSpec) -> Any:
+    """Return the model with its adapter, every tensor of which was applied."""
     from peft import PeftModel
+    from peft.utils import get_peft_model_state_dict
     from safetensors import SafetensorError
 
-    name, revision = split_revision(adapter)
+    adapter = str(spec.adapter)
+    directory = adapter_fit.directory_of(*split_revision(adapter), adapter)
+    adapter_fit.require_base(adapter, directory, spec.model)
     try:
-        return PeftModel.from_pretrained(model, name, revision=revision, is_trainable=False)
+        adapted: Any = PeftModel.from_pretrained(model, str(directory), is_trainable=False)
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
         if is_of_the_machine(error):
             raise
         raise StatisticsError(f"{adapter}: the adapter cannot be loaded ({_brief(error)})") from None
+    applied = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    adapter_fit.require_applied(adapter, directory, applied)
+    return adapted
 
 
 def require_device(device: str) -> None:
@@ -132,4 +164,7 @@ def require_device(device: str) -> None:
 
 
 def _brief(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    """Return what an error says, in one line; what follows a colon at a line's end belongs to it."""
+    lines = [line.strip() for line in (str(error).strip() or type(error).__name__).splitlines()]
+    more = lines[1:2] if lines[0].endswith(":") else []
+    return " ".join([lines[0], *more])[:300]

@@ -93,7 +93,7 @@ def test_damaged_or_foreign_factors(world: World, change: Any, text: str, tmp_pa
         recipe["models"][0]["parameters"]["weight"] = 0.0
     path = copy / "adapter_model.safetensors"
     save_file(change(load_file(path)), path)
-    refused(recipe, tmp_path / "out", text)
+    refused(recipe, tmp_path / "out", text, "--no-check")
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])

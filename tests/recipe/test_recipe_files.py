@@ -14,7 +14,8 @@ from recipe_world import Raw, World, changed, faults_of, only
 from safetensors.torch import load_file, save_file
 from tiny import tiny_llama
 
-from sst_mergekit.recipe.checkpoint import Header, headers, is_local, samples_differ, weight_files
+from sst_mergekit.checkpoints import Header, headers, weight_files
+from sst_mergekit.recipe.checkpoint import is_local, samples_differ
 from sst_mergekit.recipe.model_rules import folded
 
 
@@ -25,6 +26,10 @@ def plain_lora(world: World) -> Raw:
         {"model": f"{world.path('base')}+{world.path(name)}"} | parameters for name in ("skill", "guard")
     ]
     return changed(world.ties(), {"models": models})
+
+
+def _index(path: Path, places: dict[str, str]) -> None:
+    (path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
 
 
 MODELS = {
@@ -39,10 +44,16 @@ MODELS = {
         "model.safetensors: not a readable safetensors file",
     ),
     "a shard gone": (
-        lambda path: (path / "model.safetensors.index.json").write_text(
-            '{"weight_map": {"a": "b.safetensors"}}'
-        ),
+        lambda path: (path / "model.safetensors").unlink() or _index(path, {"a": "b.safetensors"}),
         "'.*utility' lacks b.safetensors, which its index",
+    ),
+    "a tensor gone": (
+        lambda path: _index(path, {"a": "model.safetensors"}),
+        r"'.*utility' lacks a \(1 in all\), which its index",
+    ),
+    "a stale file beside shards": (
+        lambda path: _index(path, {"a": "b.safetensors"}),
+        "holds model.safetensors and model.safetensors.index.json, .*remove the stale one",
     ),
     "a damaged index": (
         lambda path: (path / "model.safetensors.index.json").write_text("{}"),

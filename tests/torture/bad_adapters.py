@@ -94,8 +94,8 @@ CASES = {
         "shape",
         tensors(MODEL, lambda t: t.update({"lm_head.weight": t["lm_head.weight"][:, :8].clone()})),
     ),
-    "to fisher: model cut": Case(MEASURE, "utility: cannot be loaded", truncate(MODEL)),
-    "to fisher: model empty": Case(MEASURE, "utility: cannot be loaded", text(MODEL, b"")),
+    "to fisher: model cut": Case(MEASURE, "utility/model.safetensors: not a readable", truncate(MODEL)),
+    "to fisher: model empty": Case(MEASURE, "utility/model.safetensors: not a readable", text(MODEL, b"")),
     "to fisher: without weights": Case(MEASURE, "utility: cannot be loaded", remove(MODEL)),
     "to fisher: NaN": Case(
         MEASURE, "not finite", tensors(MODEL, lambda t: t["lm_head.weight"].fill_(math.nan))

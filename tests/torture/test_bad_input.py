@@ -10,6 +10,7 @@ from pathlib import Path
 import bad_adapters
 import bad_arguments
 import bad_data
+import bad_models
 import bad_recipes
 import bad_statistics
 import pytest
@@ -25,6 +26,7 @@ CASES = {
         ("recipe", bad_recipes.CASES),
         ("statistics", bad_statistics.CASES),
         ("weights", bad_adapters.CASES),
+        ("models", bad_models.CASES),
         ("data", bad_data.DATA),
         ("config", bad_data.CONFIGS),
         ("arguments", bad_arguments.CASES),

@@ -92,6 +92,7 @@ def build(root: Path) -> World:
     tiny_statistics(root / "fisher-utility", root / "utility", data)
     _write(root / "full.yml", _recipe(root, f"{root}/utility", "fisher-utility"))
     _write(root / "adapters.yml", _recipe(root, f"{root}/base+{root}/skill", "fisher-skill"))
+    _write(root / "ties.yml", _weighted(_recipe(root, f"{root}/utility", "fisher-utility")))
     _write(root / "small.yml", _experiments())
     world = World(root)
     world.clear()
@@ -109,6 +110,13 @@ def _recipe(root: Path, utility: str, fisher: str) -> dict:
         ],
         "dtype": "float32",
     }
+
+
+def _weighted(recipe: dict) -> dict:
+    """Return the recipe as one of TIES."""
+    for item in recipe["models"]:
+        item["parameters"] = {"weight": 1.0, "density": 0.5}
+    return recipe | {"merge_method": "ties"}
 
 
 def _experiments() -> dict:
