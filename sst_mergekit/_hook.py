@@ -4,7 +4,7 @@
 so this file imports nothing that a bare interpreter has not loaded already. mergekit has no
 plugin entry point; the finder below is passive until ``mergekit.merge_methods.registry`` is
 imported, lets the real module run, and then registers ``sst`` and the baselines. After ``mergekit.merge``
-it lets a merge by ``sst`` take adapters without a cache.
+it lets a merge by ``sst`` take adapters without a cache, and tell what it did.
 """
 
 import os
@@ -34,12 +34,12 @@ def register_or_say_why() -> None:
             print(f"sst-mergekit: {what} not available: {reason(error)}", file=sys.stderr)
 
 
-def take_adapters_or_say_why() -> None:
-    """Let a merge by ``sst`` take adapters without a cache, or print one line for what fails."""
+def serve_or_say_why() -> None:
+    """Let a merge by ``sst`` take adapters without a cache and tell what it did, or print what fails."""
     try:
-        from sst_mergekit.merging.lora_cache import take_adapters
+        from sst_mergekit.merging.hosting import serve
 
-        take_adapters()
+        serve()
     except Exception as error:  # noqa: BLE001 (as above)
         print(f"sst-mergekit: adapters need --lora-merge-cache: {reason(error)}", file=sys.stderr)
 
@@ -58,7 +58,7 @@ def load_registry() -> None:
     import mergekit.merge_methods.registry  # noqa: F401
 
 
-AFTER = {REGISTRY: register_or_say_why, MERGE: take_adapters_or_say_why, PLUGIN: load_registry}
+AFTER = {REGISTRY: register_or_say_why, MERGE: serve_or_say_why, PLUGIN: load_registry}
 
 
 class ThenLoader:

@@ -15,14 +15,15 @@ from sst_mergekit.errors import RecipeError
 from sst_mergekit.statistics.fingerprint import local_directory
 
 
-def deltas(base: str, expert: str) -> Iterator[tuple[str, Tensor, bool]]:
-    """Yield (weight's name, change in float32, whether it is as stored) of every changed matrix.
+def deltas(base: str, expert: str, vectors: bool = False) -> Iterator[tuple[str, Tensor, bool]]:
+    """Yield (weight's name, change in float32, whether it is as stored) of every changed matrix (and vector).
 
     An adapter's changes are [d_out, d_in]; those of a full model are as the checkpoint stores the weight.
 
     Args:
         base: id or path of a model.
         expert: of a model made from it, or ``base+adapter``.
+        vectors: yield changed tensors that are no matrices too.
 
     Raises:
         RecipeError: a model or adapter cannot be read.
@@ -42,7 +43,9 @@ def deltas(base: str, expert: str) -> Iterator[tuple[str, Tensor, bool]]:
         if name not in old.index.tensor_paths:
             continue
         after, before = new.get_tensor(name), old.get_tensor(name)
-        if after is None or before is None or after.ndim != 2 or after.shape != before.shape:
+        if after is None or before is None or after.shape != before.shape:
+            continue
+        if after.ndim != 2 and not vectors:
             continue
         change = after.to(torch.float32) - before.to(torch.float32)
         if bool(change.any()):

@@ -24,6 +24,7 @@ from sst_mergekit.adapters.total import total
 from sst_mergekit.adapters.writing import factors_of, write_configuration, write_weights
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.files import new_directory, refuse_existing
+from sst_mergekit.plugin import coverage
 from sst_mergekit.recipe.parse import Recipe
 
 
@@ -56,11 +57,13 @@ def merge_adapters(recipe: Recipe, out: Path, options: Options, force: bool = Fa
         for weight in numbers.weights:
             linear_weights(weight)  # of weights without an adapter too
     with new_directory(out, force) as directory:
-        layers, tensors = _layers(recipe, numbers, adapters, options)
-        report = Report(tuple(layers))
+        with coverage.recorded() as found:
+            layers, tensors = _layers(recipe, numbers, adapters, options)
+        found.require_change()
+        report = Report(tuple(layers), found if found.fates else None)
         write_weights(directory, tensors)
         write_configuration(directory, base, {layer.module: layer.rank for layer in layers}, ordered)
-        text = card(out.name, recipe, base, ordered, report.summary())
+        text = card(out.name, recipe, base, ordered, report)
         (directory / "README.md").write_text(text, encoding="utf-8")
         shutil.copyfile(recipe.path, directory / "mergekit_config.yml")
     return report

@@ -14,6 +14,7 @@ from sst_mergekit.baselines import found as baselines
 from sst_mergekit.baselines.shared.baseline import Baseline, Part
 from sst_mergekit.core.filtering import data_free
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin import coverage
 from sst_mergekit.plugin.evidence import Side, Source
 from sst_mergekit.plugin.patching import PatchFilter
 from sst_mergekit.plugin.roles import cast, sources
@@ -73,6 +74,8 @@ def sst(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair |
     fisher = {model: own[model].get("fisher", "") for model in roles}
     utility = [changes[key].scaled(weight[key]) for key in experts.utility if key in changes and weight[key]]
     terms: list[Pair | Tensor] = list(utility)
+    least = float(shared["min_coverage"])
+    coverage.note(numbers.name, coverage.EQUAL, least=least)
     for key in experts.patched if strength else ():
         patch = [changes[key]] if key in changes else []
         patch += [pair.scaled(-1.0) for pair in utility] if interpolate else []
@@ -86,6 +89,7 @@ def sst(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair |
             utility_change = stacked(skill).dense() if skill else torch.zeros_like(whole)
             kept = data_free(whole, utility_change, PatchFilter.of(shared).settings)
             terms.append(strength * weight[key] * kept)
+            coverage.note(numbers.name, coverage.FILTERED, stacked(patch).energy(), least)
             continue
         (harm,) = sources([key], fisher)
         benign = experts.price(key, fisher, weight)
@@ -96,10 +100,14 @@ def sst(numbers: Numbers, changes: Mapping[ModelReference, Pair]) -> list[Pair |
 def _filtered(
     numbers: Numbers, patch: Pair, harm: Source, benign: Side, strength: float
 ) -> list[Pair | Tensor]:
-    """Return the filtered patch times `strength`; nothing where ``on_missing: keep`` drops it."""
-    layer = PatchFilter.of(numbers.shared).layer(numbers.name, harm, benign)
+    """Return the filtered patch times `strength`; without statistics as ``on_missing`` says."""
+    apply, least = PatchFilter.of(numbers.shared), float(numbers.shared["min_coverage"])
+    layer = apply.layer(numbers.name, harm, benign)
     if layer is None:
-        return []
+        whole = apply.on_missing == "add"
+        coverage.note(numbers.name, coverage.WHOLE if whole else coverage.KEPT, patch.energy(), least)
+        return [patch.scaled(strength)] if whole else []
+    coverage.note(numbers.name, coverage.FILTERED, patch.energy(), least)
     if layer.keeps_rank:
         return [Pair(*layer.factors(patch.left, patch.right)).scaled(strength)]
     return [strength * layer.dense(patch.dense())]

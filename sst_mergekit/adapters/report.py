@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sst_mergekit.plugin.coverage import Coverage
+
 ENOUGH = 0.99
 
 
@@ -25,9 +27,10 @@ class MergedLayer:
 
 @dataclass(frozen=True)
 class Report:
-    """All layers of the result, at least one."""
+    """All layers of the result, at least one; for ``sst`` what was done to the patches (else None)."""
 
     layers: tuple[MergedLayer, ...]
+    coverage: Coverage | None = None
 
     @property
     def exact(self) -> bool:

@@ -50,5 +50,15 @@ def command(recipe: Path, out: Path, rank: int | None, device: str, no_check: bo
     if lossy := made.lossy():
         more = f"{len(lossy)} of {len(made.layers)} layers keep less than {ENOUGH} of their energy"
         output.warn(f"{more}; raise --rank, or use the full merge")
-    value = {"out": out, "exact": made.exact, "retained": made.retained, "layers": made.layers}
+    if made.coverage:
+        output.note(made.coverage.summary())
+        if warning := made.coverage.warning():
+            output.warn(warning)
+    value = {
+        "out": out,
+        "exact": made.exact,
+        "retained": made.retained,
+        "layers": made.layers,
+        "coverage": made.coverage,
+    }
     output.result(value, f"{out}: {made.summary()}")

@@ -95,6 +95,7 @@ def command(
     'base_model: UTILITY'. With --adapter the result is an adapter on the same base, to be added to it:
     see merge_configs/refit/. --json prints {out, step, before: {harm, benign}, after}.
     """
+    from sst_mergekit.plugin import coverage
     from sst_mergekit.statistics.loading import default_device
     from sst_mergekit.training.refit import refit
 
@@ -103,9 +104,12 @@ def command(
     options = Options(
         steps, learning_rate, harm_weight, distill, batch_size, held_out, seed, output.progress()
     )
-    done = refit(
-        spec, start, Data(Source(harm), Source(benign), samples, max_length), out, options, train, force
-    )
+    data = Data(Source(harm), Source(benign), samples, max_length)
+    with coverage.recorded() as found:
+        done = refit(spec, start, data, out, options, train, force)
+    output.note(f"patch: {found.summary()}")
+    if warning := found.warning():
+        output.warn(warning)
     if done.step == 0:
         output.warn("no average was better than the patch as it is; lower --learning-rate")
     output.result(

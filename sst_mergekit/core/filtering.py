@@ -81,9 +81,10 @@ def data_free(patch: Tensor, utility: Tensor, settings: FilterSettings) -> Tenso
     """
     if not (bool(utility.any()) and bool(patch.any())):
         return patch.to(torch.float64)
-    harm = {"diagonal": patch.to(torch.float64).square()}
-    benign = {"diagonal": utility.to(torch.float64).square()}
-    return DIAGONAL.closed["soft"](patch, harm, benign, 1.0, settings)
+    shape, rows = patch.shape, patch.reshape(len(patch), -1)
+    harm = {"diagonal": rows.to(torch.float64).square()}
+    benign = {"diagonal": utility.reshape(rows.shape).to(torch.float64).square()}
+    return DIAGONAL.closed["soft"](rows, harm, benign, 1.0, settings).view(shape)
 
 
 def _in_basis(geometry: Geometry, name: str) -> Filter:

@@ -34,5 +34,6 @@ STRENGTH = 1.0
 PATCH = "add"
 BALANCE = "global"
 ON_MISSING = "error"
+MIN_COVERAGE = 0.9  # of the patch's squared norm, below which a merge warns
 DEFAULTS = FilterSettings()
 TRACED = ("input", "output", "diagonal", "scores")  # statistics whose trace is part of a Fisher matrix's

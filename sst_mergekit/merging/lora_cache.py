@@ -3,47 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from sst_mergekit.files import temporary_directory
-
-if TYPE_CHECKING:
-    from mergekit.config import MergeConfiguration
-    from mergekit.options import MergeOptions
-
-
-def take_adapters() -> None:
-    """Let mergekit's own merge take adapters without ``--lora-merge-cache`` where the method is ``sst``.
-
-    The start-up hook calls this when ``mergekit.merge`` has run, before a command takes `run_merge` from it.
-    """
-    merge = sys.modules["mergekit.merge"]  # mergekit has no attribute of that name yet
-    merge.run_merge = _with_a_cache(merge.run_merge)  # pyright: ignore
-
-
-def _with_a_cache(run_merge: Callable[..., None]) -> Callable[..., None]:
-    """Return mergekit's `run_merge` with a temporary cache where ``sst`` needs one and none was given."""
-
-    @functools.wraps(run_merge)
-    def run(
-        merge_config: MergeConfiguration, out_path: str, options: MergeOptions, *args: Any, **kwargs: Any
-    ) -> None:
-        from sst_mergekit.recipe.sst_rules import METHOD
-
-        needed = merge_config.merge_method == METHOD and any(m.lora for m in merge_config.referenced_models())
-        if options.lora_merge_cache or not needed:
-            return run_merge(merge_config, out_path, options, *args, **kwargs)
-        out = Path(out_path).absolute()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with lora_cache(None, out) as cache:
-            chosen = options.model_copy(update={"lora_merge_cache": cache})
-            return run_merge(merge_config, out_path, chosen, *args, **kwargs)
-
-    return run
 
 
 @contextlib.contextmanager

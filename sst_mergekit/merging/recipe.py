@@ -15,6 +15,7 @@ import yaml
 import sst_mergekit
 from sst_mergekit.errors import raising_a_full_disk
 from sst_mergekit.files import new_directory, write_text
+from sst_mergekit.plugin import coverage
 
 
 def write_recipe(path: Path, recipe: dict[str, Any]) -> None:
@@ -37,8 +38,10 @@ def run_recipe(path: Path, out: Path, lora_cache: Path, seed: int) -> None:
     )
     with new_directory(out, force=True) as temporary:
         config = MergeConfiguration.model_validate(yaml.safe_load(source))
-        with raising_a_full_disk("mergekit.merge"):
+        with raising_a_full_disk("mergekit.merge"), coverage.recorded() as found:
             run_merge(config, str(temporary), options=options, config_source=source)
+        if (config.parameters or {}).get("strength") != 0:  # a search may begin at the utility expert
+            found.require_change()
 
 
 def fold_adapter(reference: str, lora_cache: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors import safe_open
 import sst_mergekit
 from sst_mergekit.errors import RecipeError, raising_a_full_disk
 from sst_mergekit.files import expanded, new_directory, write_text
+from sst_mergekit.merging.hosting import told
 from sst_mergekit.merging.lora_cache import lora_cache
 from sst_mergekit.plugin.finite import is_finite
 from sst_mergekit.recipe.check import check_recipe
@@ -62,7 +63,11 @@ def merge(
             on_faults(_check(given, out))
         with new_directory(out, force) as temporary, lora_cache(given["lora_merge_cache"], out) as cache:
             given |= {"lora_merge_cache": cache, "out_path": str(temporary)}
-            with explained(lambda: _check(given, out)), raising_a_full_disk("mergekit.merge"):
+            with (
+                explained(lambda: _check(given, out)),
+                raising_a_full_disk("mergekit.merge"),
+                told(temporary),
+            ):
                 main.invoke(context)
             _require_finite(temporary)
             _tidy_card(temporary, out.name)

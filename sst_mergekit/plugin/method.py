@@ -8,6 +8,7 @@ from sst_mergekit.core import settings as defaults
 from sst_mergekit.core.filtering import data_free
 from sst_mergekit.core.settings import DEFAULTS, FilterSettings
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin import coverage
 from sst_mergekit.plugin.finite import finite
 from sst_mergekit.plugin.parameters import (
     Balance,
@@ -17,6 +18,7 @@ from sst_mergekit.plugin.parameters import (
     FilterName,
     GeometryName,
     LayerWeight,
+    MinCoverage,
     OnMissing,
     Patch,
     Role,
@@ -48,6 +50,7 @@ def sst(
     layer_weight: LayerWeight = 1.0,
     patch: Patch = defaults.PATCH,
     on_missing: OnMissing = defaults.ON_MISSING,
+    min_coverage: MinCoverage = defaults.MIN_COVERAGE,
     seed: int = DEFAULTS.seed,
 ) -> torch.Tensor:
     """Return ``theta_u + strength * sum of weight * filter(theta_s - theta_0)`` for one weight, in its dtype.
@@ -66,6 +69,8 @@ def sst(
     patch_filter = PatchFilter(geometry, settings, on_missing, balance == "global", layer_weight)
     base: torch.Tensor = group.base.tensor  # type: ignore[union-attr]
     utility = _combined(base, [entries[key] for key in experts.utility], weight)
+    name = group.metadata.name or ""
+    coverage.note(name, coverage.EQUAL, least=min_coverage)
     if strength == 0:
         return utility
     start = utility if patch == "interpolate" else base
@@ -82,7 +87,9 @@ def sst(
             kept = data_free(delta, skill, settings)
         else:
             (harm,) = sources([key], fisher)
-            kept = patch_filter(group.metadata.name or "", delta, harm, experts.price(key, fisher, weight))
+            kept = patch_filter(name, delta, harm, experts.price(key, fisher, weight))
+        fate = coverage.KEPT if kept is None else coverage.WHOLE if kept is delta else coverage.FILTERED
+        coverage.note(name, fate, delta, min_coverage)
         if kept is not None:
             total = _plus(_wide(utility) if total is None else total, strength * weight[key], kept)
     return utility if total is None else total.to(utility.dtype)

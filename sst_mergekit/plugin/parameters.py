@@ -15,7 +15,7 @@ from sst_mergekit.errors import closest
 ROLES = ("utility", "safety", "expert")
 BALANCES = ("global", "none")
 PATCHES = ("add", "interpolate")
-ON_MISSING = ("error", "keep")
+ON_MISSING = ("error", "keep", "add")
 
 
 def choice(name: str, allowed: tuple[str, ...]) -> AfterValidator:
@@ -51,4 +51,5 @@ Cost = Annotated[float, number("cost", "a number >= 0", lambda x: x >= 0)]
 Damping = Annotated[float, number("damping", "a number >= 0", lambda x: x >= 0)]
 Weight = Annotated[float, number("weight", "a number >= 0", lambda x: x >= 0)]
 LayerWeight = Annotated[float, number("layer_weight", "a number > 0", lambda x: x > 0)]
+MinCoverage = Annotated[float, number("min_coverage", "a share in [0, 1]", lambda x: 0 <= x <= 1)]
 Density = Annotated[float, number("density", "a share in (0, 1]", lambda x: 0 < x <= 1)]

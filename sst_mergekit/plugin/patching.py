@@ -26,7 +26,8 @@ class PatchFilter:
     Attributes:
         geometry: name of the geometry.
         settings: filter and its numbers.
-        on_missing: ``error`` or ``keep`` (the utility expert's weights), without statistics.
+        on_missing: without statistics: ``error``, ``keep`` (the utility expert's weights) or ``add`` (the
+            patch whole).
         balanced: weigh a layer's harm against its benign cost by their shares of the whole model's.
         layer_weight: further weight of this layer's relevance.
     """
@@ -50,7 +51,9 @@ class PatchFilter:
         )
 
     def __call__(self, tensor_name: str, patch: Tensor, harm: Source, benign: Side) -> Tensor | None:
-        """Return the filtered patch, in its dtype or float64; None where ``on_missing: keep`` drops it.
+        """Return the filtered patch, in its dtype or float64; without statistics as `on_missing` says.
+
+        ``keep``: None; ``add``: the patch itself.
 
         Args:
             tensor_name: the weight's name in the checkpoint.
@@ -63,11 +66,11 @@ class PatchFilter:
         """
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
-            return None
+            return patch if self.on_missing == "add" else None
         return layer.dense(patch.T).T if layer.transposed else layer.dense(patch)
 
     def layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter | None:
-        """Return the filter of one layer; None where ``on_missing: keep`` drops its patch.
+        """Return the filter of one layer; None without statistics, where `on_missing` allows it.
 
         Raises:
             StatisticsError: no statistics for this tensor, of another kind, or of different forms.
@@ -83,12 +86,12 @@ class PatchFilter:
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
-        if self.on_missing == "keep":
+        if self.on_missing != "error":
             return
         why = store.manifest.skipped.get(tensor_name, "not a measured linear layer")
         raise StatisticsError(
             f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
-            "set 'on_missing: keep' to keep the utility expert's weights there"
+            "set 'on_missing: add' to add the patch whole, or 'keep' to keep the utility expert's weights"
         )
 
 

@@ -44,7 +44,7 @@ def _uncovered(item: Input, start: ModelReference, stores: list[StatisticsStore]
             yield Fault(
                 f"{item.key}.model",
                 f"the patch changes {first_and_count(names)}, without statistics in {store.source} ({why}); "
-                "set 'parameters.on_missing: keep' to keep the utility expert's weights there",
+                "set 'parameters.on_missing: add' to add them whole, or 'keep' for the utility expert's",
             )
             return
 

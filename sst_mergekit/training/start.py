@@ -11,6 +11,7 @@ from sst_mergekit.adapters.deltas import deltas
 from sst_mergekit.adapters.pair import Pair, approximated
 from sst_mergekit.core.settings import GEOMETRY, FilterSettings
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.plugin import coverage
 from sst_mergekit.plugin.evidence import Source
 from sst_mergekit.plugin.patching import PatchFilter
 from sst_mergekit.training.refit_settings import Start
@@ -29,9 +30,11 @@ def factors(start: Start, layers: Mapping[str, bool]) -> dict[str, Pair]:
     """
     apply = PatchFilter(GEOMETRY, FilterSettings(cost=start.cost))
     found: dict[str, Pair] = {}
-    for name, patch, stored in deltas(start.base, start.expert):
+    for name, patch, stored in deltas(start.base, start.expert, vectors=True):
         if name not in layers:
+            coverage.note(name, coverage.KEPT, patch)
             continue
+        coverage.note(name, coverage.FILTERED if start.fisher else coverage.WHOLE, patch)
         turned = stored and layers[name]
         dense = (patch.T if turned else patch).to(torch.float64)
         if start.fisher is not None:

@@ -55,12 +55,14 @@ def sdist(sources: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """A base, a skilled model, and a careful one that equals the base: merged, they are the skilled one."""
+    """A base, a skilled model, and a careful one: the base with half of one added to its last norm."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     folder = tmp_path_factory.mktemp("models")
     sizes = {"hidden_size": 8, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     for name, seed in (("base", 0), ("skilled", 1), ("careful", 0)):
         torch.manual_seed(seed)
-        LlamaForCausalLM(LlamaConfig(vocab_size=32, **sizes)).save_pretrained(folder / name)
+        model = LlamaForCausalLM(LlamaConfig(vocab_size=32, **sizes))
+        model.model.norm.weight.data += 0.5 * (name == "careful")
+        model.save_pretrained(folder / name)
     return {name: str(folder / name) for name in ("base", "skilled", "careful")}

@@ -10,19 +10,17 @@ from safetensors.torch import load_file
 
 
 def sst_recipe(models: dict[str, str], ending: str = "") -> dict:
-    """Return a recipe whose safety patch is zero, so that its result is the skilled model, exactly.
+    """Return a recipe that adds the careful model's patch whole: half of one in the last norm, exactly.
 
-    No statistics are read for a patch of zeros; that the numbers are right is for tests/plugin to say.
+    No statistics are read; that the numbers are right is for tests/plugin to say.
     """
     roles = {"skilled": "utility", "careful": "safety"}
-    experts = [
-        {"model": models[name] + ending, "parameters": {"role": role, "fisher": "/not/read"}}
-        for name, role in roles.items()
-    ]
+    experts = [{"model": models[name] + ending, "parameters": {"role": role}} for name, role in roles.items()]
     return {
         "merge_method": "sst",
         "base_model": models["base"] + ending,
         "models": experts,
+        "parameters": {"filter": "data_free", "cost": 0.0},
         "dtype": "float32",
     }
 
@@ -41,9 +39,10 @@ def written(folder: Path, *recipes: dict) -> Path:
     return path
 
 
-def same_weights(folder: Path, model: str) -> bool:
-    """Return whether two checkpoints hold the same tensors, bit for bit."""
+def same_weights(folder: Path, model: str, patches: int = 0) -> bool:
+    """Return whether a checkpoint is the model with so many of `sst_recipe`'s patches, bit for bit."""
     merged, expected = (load_file(Path(path) / "model.safetensors") for path in (folder, model))
+    expected["model.norm.weight"] += patches / 2
     return merged.keys() == expected.keys() and all(
         torch.equal(merged[name], expected[name]) for name in merged
     )

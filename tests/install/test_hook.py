@@ -123,7 +123,7 @@ def test_a_name_taken_by_another_package_is_not_ours(site: Site) -> None:
 def test_what_cannot_take_adapters_costs_one_line(site: Site) -> None:
     site.write("mergekit/merge.py", "from mergekit.merge_methods import registry\nrun_merge = print")
     site.write("sst_mergekit/merging/__init__.py", "")
-    site.write("sst_mergekit/merging/lora_cache.py", "raise OSError('two\\nlines')")
+    site.write("sst_mergekit/merging/hosting.py", "raise OSError('two\\nlines')")
     code = "from mergekit.merge import run_merge\nrun_merge('merged')"
     said = "sst-mergekit: adapters need --lora-merge-cache: OSError: two lines"
     assert site.python(code) == ("merged", said)

@@ -77,7 +77,7 @@ def test_mergekit_knows_sst_with_no_import_of_ours(installed: Environment) -> No
 def test_stock_mergekit_yaml_merges(installed: Environment, models: dict[str, str], tmp_path: Path) -> None:
     recipe = written(tmp_path, sst_recipe(models))
     installed.stock("mergekit-yaml", recipe, tmp_path / "merged", "--no-copy-tokenizer")
-    assert same_weights(tmp_path / "merged", models["skilled"])
+    assert same_weights(tmp_path / "merged", models["skilled"], patches=1)
 
 
 def test_start_up_imports_two_small_modules_of_ours(installed: Environment) -> None:

@@ -35,13 +35,13 @@ def test_mergekit_multi_merges(installed: Environment, models: dict[str, str], t
     )
     folders = ["--intermediate-dir", tmp_path / "stages", "--out-path", tmp_path / "merged"]
     installed.stock("mergekit-multi", stages, *folders, "--no-copy-tokenizer")
-    assert same_weights(tmp_path / "merged", models["skilled"])
+    assert same_weights(tmp_path / "merged", models["skilled"], patches=2)
 
 
 def test_mergekit_pytorch_merges(installed: Environment, models: dict[str, str], tmp_path: Path) -> None:
     recipe = written(tmp_path, sst_recipe(models, "/model.safetensors"))
     installed.stock("mergekit-pytorch", recipe, tmp_path / "merged")
-    assert same_weights(tmp_path / "merged", models["skilled"])
+    assert same_weights(tmp_path / "merged", models["skilled"], patches=1)
 
 
 def test_opting_out(installed: Environment) -> None:

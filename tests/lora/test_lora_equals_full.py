@@ -39,7 +39,6 @@ RECIPES = {
     "sst strength by layer": lambda w: w.sst(strength=GRADIENT),
     "sst strength by name": lambda w: w.sst(strength=FILTERED),
     "sst cost by layer": lambda w: w.sst(cost=[0.0, 2.0]),
-    "sst strength 0": lambda w: w.sst(strength=0.0),
     "null_space": lambda w: w.projected(energy=0.6, strength=1.3),
     "null_space by layer": lambda w: w.projected(energy=0.8, strength=GRADIENT),
     "null_space without energy": lambda w: w.projected(energy=0.0, strength=FILTERED),

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from tiny import tiny_adapter, tiny_data, tiny_llama, tiny_statistics
 
 import sst_mergekit
+from sst_mergekit.errors import RecipeError
 
 ATTENTION = "model.layers.{}.self_attn.q_proj.weight"
 
@@ -59,11 +60,10 @@ def merge(world, out, **choice) -> dict[str, torch.Tensor]:
     return load_file(next(out.glob("*.safetensors")))
 
 
-def test_strength_zero_writes_the_utility_expert(world, tmp_path):
-    merged = merge(world, tmp_path / "out", strength=0.0)
-    utility = load_file(world / "utility" / "model.safetensors")
-    assert merged.keys() == utility.keys()
-    assert all(torch.equal(merged[name], utility[name]) for name in utility)
+def test_a_merge_that_adds_nothing_is_refused_and_leaves_nothing(world, tmp_path):
+    with pytest.raises(RecipeError, match="the utility expert, nothing was added .21 weights: 21 equal"):
+        merge(world, tmp_path / "out", strength=0.0)
+    assert not list((tmp_path / "out").glob("*.safetensors"))
 
 
 def test_the_order_of_models_does_not_matter(world, tmp_path):

@@ -278,7 +278,7 @@ def test_changed_tensors_without_statistics_are_refused(copies: World, tmp_path:
     expected = (
         r"^models\[1\].model: the patch changes model.norm.weight, without statistics in .*fisher-safety "
     )
-    expected += r"\(not a measured linear layer\); set 'parameters.on_missing: keep'"
+    expected += r"\(not a measured linear layer\); set 'parameters.on_missing: add' .* or 'keep'"
     only(faults_of(recipe, tmp_path), expected)
     assert faults_of(changed(recipe, {"parameters.on_missing": "keep"}), tmp_path) == []
 
