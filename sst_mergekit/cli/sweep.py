@@ -13,11 +13,12 @@ import click
 
 from sst_mergekit.cli import output
 from sst_mergekit.errors import SstError
-from sst_mergekit.sweeping.sampling import SAMPLERS
 
 if TYPE_CHECKING:
-    from sst_mergekit.sweeping.space import Parameter
-    from sst_mergekit.sweeping.subject import Objectives, Subject
+    from sst_mergekit.experiments.strategies.space import Parameter
+    from sst_mergekit.experiments.sweep import Objectives, Subject
+
+SAMPLERS = ("grid", "random", "tpe", "nsga2")
 
 positive = click.IntRange(min=1)
 BUDGET = 16
@@ -65,11 +66,11 @@ def command(recipe: Path | None, **given: Any) -> None:
 
     A NAME of --param is a shared parameter (strength), or a place in the recipe that is there already
     (models[1].parameters.weight). Each setting is merged in a worker, scored by lm-eval and deleted. OUT
-    holds sweep.sqlite, sweep.json, front.png and the scores; the same command goes on where it was
+    holds sweep.json, front.png and the scores; the same command goes on where it was
     stopped, and several at once share the work. --json prints sweep.json: {front, subjects, metrics,
     sampler, command}.
     """
-    from sst_mergekit.sweeping.report import table
+    from sst_mergekit.reporting.sweep import table
 
     if (recipe is None) == (given["model"] is None):
         raise SstError("sweep: give a RECIPE, or --model tiny-world")
@@ -93,13 +94,13 @@ def _refuse(given: dict[str, Any], others: dict[str, Any], recipe: Path | None) 
 def _swept(recipe: Path | None, given: dict[str, Any]) -> dict[str, Any]:
     """Return what the sweep found, written into its folder too."""
     from sst_mergekit.experiments.run import write_json
+    from sst_mergekit.experiments.strategies.sampled import sampled
+    from sst_mergekit.experiments.strategies.space import grid, parse_all
+    from sst_mergekit.experiments.sweep import earlier, sweep
     from sst_mergekit.jobs.cluster import workers
     from sst_mergekit.jobs.runner import Runner
     from sst_mergekit.jobs.store import Store
-    from sst_mergekit.sweeping.ledger import Ledger
-    from sst_mergekit.sweeping.report import draw, report
-    from sst_mergekit.sweeping.run import Search, sweep
-    from sst_mergekit.sweeping.space import grid, parse_all
+    from sst_mergekit.reporting.sweep import draw, report
 
     objectives, parameters = _objectives(given), parse_all(given["params"])
     own = {} if recipe is None else {"offline": False}
@@ -108,15 +109,17 @@ def _swept(recipe: Path | None, given: dict[str, Any]) -> dict[str, Any]:
         for subject in subjects:
             grid(subject.space)  # or it says what is missing
     out, cores = given["out"].absolute(), os.cpu_count() or 1
+    before = earlier(out / "sweep.json")
     count = given["workers"] or (cores if recipe is None else 1)
     threads = max(1, cores // count) if own else 1
     out.mkdir(parents=True, exist_ok=True)
-    budget = None if given["sampler"] == "grid" else given["budget"] or BUDGET
-    search = Search(given["sampler"], budget, given["seed"] or 0, count)
+    budget, seed = given["budget"] or BUDGET, given["seed"] or 0
     with workers(given["ray"], count, out / "log.txt", output.progress(), threads=threads, **own) as pool:
         runner = Runner(Store(out / "units"), pool)
-        found = sweep(subjects, objectives, search, Ledger(out / "sweep.sqlite"), runner)
-    body = report(found, objectives, {"sampler": search.sampler, "command": shlex.join(sys.argv)})
+        found = sweep(
+            subjects, objectives, lambda space: sampled(given["sampler"], space, budget, seed), before, runner
+        )
+    body = report(found, objectives, {"sampler": given["sampler"], "command": shlex.join(sys.argv)})
     write_json(out / "sweep.json", body)
     draw(body, out / "front.png")
     return body
@@ -124,7 +127,7 @@ def _swept(recipe: Path | None, given: dict[str, Any]) -> dict[str, Any]:
 
 def _objectives(given: dict[str, Any]) -> Objectives:
     from sst_mergekit.comparison.tax import SAFETY, UTILITY
-    from sst_mergekit.sweeping.subject import Objectives
+    from sst_mergekit.experiments.sweep import Objectives
 
     safety, utility = (given[name].split(",") if given[name] else None for name in ("safety", "utility"))
     return Objectives(tuple(safety or SAFETY), tuple(utility or UTILITY))
@@ -133,8 +136,8 @@ def _objectives(given: dict[str, Any]) -> Objectives:
 def _of_world(given: dict[str, Any], parameters: tuple[Parameter, ...]) -> list[Subject]:
     from sst_mergekit.experiments.config import chosen_models, load
     from sst_mergekit.experiments.request import FIRST_SEED
+    from sst_mergekit.experiments.sweep_world import world_methods
     from sst_mergekit.resources import recipes_path
-    from sst_mergekit.sweeping.world_methods import world_methods
 
     config = load(recipes_path() / "experiments" / "experiments.yml")
     [model] = chosen_models(config, given["model"])
@@ -145,8 +148,8 @@ def _of_world(given: dict[str, Any], parameters: tuple[Parameter, ...]) -> list[
 
 
 def _of_recipe(recipe: Path, given: dict[str, Any], parameters: tuple[Parameter, ...]) -> Subject:
-    from sst_mergekit.sweeping.own_recipe import Scoring, check, own_recipe, parameters_of
-    from sst_mergekit.sweeping.subject import shared_out
+    from sst_mergekit.experiments.sweep import shared_out
+    from sst_mergekit.experiments.sweep_recipe import Scoring, check, own_recipe, parameters_of
 
     if not parameters:
         raise SstError("--param: name at least one parameter of the recipe, as in --param strength=0.2:1.8:9")

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sst_mergekit.experiments import comparing
 from sst_mergekit.experiments.disk import hub_bytes, hub_needs, tiny_needs, unit_bytes
-from sst_mergekit.experiments.interference import METHODS, SETTINGS, merge_unit, strengths
+from sst_mergekit.experiments.interference import METHODS, SETTINGS, searches
 from sst_mergekit.experiments.request import Request
 from sst_mergekit.experiments.safety_tax import attack_unit
-from sst_mergekit.experiments.trials import Tuning, trainings, trial, unmerged
-from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.experiments.strategies.bracket import bracket
+from sst_mergekit.experiments.trials import Tuning, unmerged
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.jobs.unit import Unit, with_parents
 from sst_mergekit.testbeds.model import Testbed, expert
@@ -146,17 +147,12 @@ def _disk(pieces: Sequence[Piece], workers: int) -> dict[str, int | None]:
 
 def tuned(beds: Sequence[Testbed], tuning: Tuning) -> list[Unit]:
     """Return the units of a comparison that do not depend on scores."""
-    units = []
-    for bed in beds:
-        first = [trial(bed, m.name, each) for m in tuning.merges for each in propose(m, tuning.budget, [])]
-        units += [bed.score(one.model, "dev") for one in [*trainings(bed, tuning), *first]]
-        units += [bed.score(one.model, "test") for one in unmerged(bed)]
-    return units
+    units = [unit for search in comparing.searches(beds, tuning).values() for unit in search.first]
+    return units + [bed.score(one.model, "test") for bed in beds for one in unmerged(bed)]
 
 
 def _later(tuning: Tuning, seeds: int) -> str:
-    budget = tuning.budget
-    again = sum(budget - len(propose(method, budget, [])) for method in tuning.merges) * seeds
+    again = sum(tuning.budget - len(bracket(each, tuning.budget)([])) for each in tuning.merges) * seeds
     return f"{again} scores where safety is won, and each method's front on the test split"
 
 
@@ -178,7 +174,7 @@ def _interference(request: Request, model: ModelOptions) -> tuple[list[Unit], st
         units.append(tasks.score(expert("base"), "test", str(max(counts))))
         names = [task_name(number) for number in range(max(counts))]
         units += [tasks.score(expert("base", name), "test", name) for name in names]
-        units += [merge_unit(tasks, n, m, s, "dev") for n in counts for m in METHODS for s in strengths(n)]
+        units += [unit for one in searches([tasks], counts).values() for unit in one.first]
     return units, _chosen(request)
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.experiments.strategies.space import Parameter, corners, spelled
+from sst_mergekit.experiments.strategies.strategy import Settings
+from sst_mergekit.experiments.sweep import Subject
 from sst_mergekit.files import sha256
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.merging.recipe import fold_adapter, write_recipe
-from sst_mergekit.sweeping.space import Parameter, Settings, corners, spelled
-from sst_mergekit.sweeping.subject import Subject
 from sst_mergekit.testbeds.scoring import merged, write_table
 
 PLACES = frozenset({"model", "base_model", "fisher"})  # keys whose values are models and statistics
@@ -56,8 +57,9 @@ def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Scoring) -> Su
     """
     from sst_mergekit import __version__
     from sst_mergekit.jobs.manifest import tree_hash
+    from sst_mergekit.recipe.parse import load_recipe
 
-    body = absolute(read(path))
+    body = absolute(dict(load_recipe(path).raw))
     models = {place: _fingerprint(place) for place in sorted(set(_places(body)))}
     about = {
         "recipe": body,
@@ -76,18 +78,7 @@ def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Scoring) -> Su
         inputs = about | {"recipe": with_settings(path, body, settings)}
         return Unit("score", f"{path.stem}, {spelled(settings)}", score, inputs, folds)
 
-    return Subject(path.stem, space, unit, about)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return a recipe as written.
-
-    Raises:
-        RecipeError: it cannot be read.
-    """
-    from sst_mergekit.recipe.parse import load_recipe
-
-    return copy.deepcopy(dict(load_recipe(path).raw))
+    return Subject(path.stem, space, unit)
 
 
 def parameters_of(path: Path) -> frozenset[str]:
@@ -118,10 +109,11 @@ def check(path: Path, space: Sequence[Parameter], folder: Path) -> None:
         RecipeError: it has a fault.
     """
     from sst_mergekit.recipe.check import check_recipe
+    from sst_mergekit.recipe.parse import load_recipe
 
     for settings in corners(space):
         written = folder / path.name
-        write_recipe(written, with_settings(path, read(path), settings))
+        write_recipe(written, with_settings(path, load_recipe(path).raw, settings))
         faults = [fault for fault in check_recipe(written) if not fault.warning]
         if faults:
             where = f" with {spelled(settings)}" if settings else ""
