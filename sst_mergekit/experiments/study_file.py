@@ -12,10 +12,11 @@ from sst_mergekit.experiments.names import methods as known_methods
 from sst_mergekit.experiments.results import Choice
 from sst_mergekit.experiments.trials import Tuning
 from sst_mergekit.files import expanded, sha256
-from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.hub.making import ADAPTER, local_model
+from sst_mergekit.testbeds.derived import CONFIG
 from sst_mergekit.testbeds.own.tasks import Tasks, parsed
 from sst_mergekit.testbeds.own.testbed import Calibration, Expert, OwnTestbed
+from sst_mergekit.testbeds.real.loading import Loading
+from sst_mergekit.testbeds.real.making import local_model, weights_of
 from sst_mergekit.testbeds.sections import Section, read_yaml
 
 METHODS = ("task_arithmetic", "ties", "sst", "sst_refit", "lora_training", "few_shot")
@@ -233,16 +234,10 @@ def fingerprint(role: str, place: str, adapters: bool = False) -> str:
     Raises:
         SstError: there is no such model.
     """
-    from sst_mergekit.statistics.fingerprint import weights_fingerprint
-
     try:
-        folder = local_model(place, adapters)
-        found = weights_fingerprint(folder)
+        return weights_of(place, adapters)
     except SstError as error:
         raise SstError(f"{role}: {error}") from None
-    if found is None:
-        raise SstError(f"{role}: {place}: no safetensors; give a checkpoint in safetensors")
-    return found
 
 
 def expert(role: str, given: Any, base: str) -> Expert:
@@ -255,4 +250,4 @@ def expert(role: str, given: Any, base: str) -> Expert:
         options = {key: value for key, value in given.items() if key != "train"}
         return Expert(None, sha256(Path(given["train"])), True, given["train"], options)
     known = fingerprint(role, given, adapters=True)
-    return Expert(given, known, (local_model(given, adapters=True) / ADAPTER).is_file())
+    return Expert(given, known, (local_model(given, adapters=True) / CONFIG).is_file())

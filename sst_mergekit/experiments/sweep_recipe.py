@@ -16,6 +16,8 @@ from sst_mergekit.experiments.sweep import Subject
 from sst_mergekit.files import sha256
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.merging.recipe import fold_adapter, write_recipe
+from sst_mergekit.testbeds.harness import language_model
+from sst_mergekit.testbeds.real.loading import Loading
 from sst_mergekit.testbeds.scoring import merged, write_table
 
 PLACES = frozenset({"model", "base_model", "fisher"})  # keys whose values are models and statistics
@@ -181,8 +183,6 @@ def fold(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> N
 
 
 def _results(model: Path, how: Scoring) -> dict[str, Any]:
-    from lm_eval.models.huggingface import HFLM
-
     from sst_mergekit.evaluation.harness import load_tasks
     from sst_mergekit.evaluation.harness import score as evaluate
     from sst_mergekit.statistics.loading import default_device
@@ -190,9 +190,8 @@ def _results(model: Path, how: Scoring) -> dict[str, Any]:
     metadata = {} if how.samples is None else {"samples": how.samples}
     include = how.include_path or ()
     tasks = load_tasks(list(how.tasks), data_dir=how.data_dir, include_path=include, metadata=metadata)
-    device = how.device or default_device()
-    loaded: Any = HFLM  # its decorator hides the arguments
-    lm = loaded(pretrained=str(model), device=device, dtype=how.dtype, batch_size=how.batch_size)
+    loading = Loading(how.dtype, how.device or default_device())
+    lm = language_model(model, None, loading, batch_size=how.batch_size)
     return evaluate(lm, tasks, confirm_run_unsafe_code=how.unsafe_code, apply_chat_template=how.chat_template)
 
 

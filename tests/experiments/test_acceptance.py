@@ -32,10 +32,10 @@ from sst_mergekit.jobs.runner import Done
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.resources import recipes_path, tasks_path
-from sst_mergekit.testbeds.hub import loading
 from sst_mergekit.testbeds.hub import sizes as hub
 from sst_mergekit.testbeds.hub.prepare import check_disjoint
 from sst_mergekit.testbeds.model import SYMBOLIC
+from sst_mergekit.testbeds.real import loading
 from sst_mergekit.testbeds.tiny import sizes as tiny
 
 PUBLISHED = Path(__file__).parent / "published_config.yml"

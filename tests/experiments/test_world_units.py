@@ -93,7 +93,7 @@ def test_the_utility_expert_of_a_drifted_world_comes_from_the_aligned_model():
 
 def test_units_of_two_modules_with_one_function_name_differ():
     from sst_mergekit.jobs.unit import Unit
-    from sst_mergekit.testbeds.hub import making as other
+    from sst_mergekit.testbeds.real import making as other
 
     keys = {Unit("statistics", "one", work, {}).key for work in (making.measure, other.measure)}
     assert len(keys) == 2
