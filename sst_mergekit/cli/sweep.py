@@ -149,7 +149,7 @@ def _of_world(given: dict[str, Any], parameters: tuple[Parameter, ...]) -> list[
 
 def _of_recipe(recipe: Path, given: dict[str, Any], parameters: tuple[Parameter, ...]) -> Subject:
     from sst_mergekit.experiments.sweep import shared_out
-    from sst_mergekit.experiments.sweep_recipe import Scoring, check, own_recipe, parameters_of
+    from sst_mergekit.experiments.sweep_recipe import check, own_recipe, parameters_of
 
     if not parameters:
         raise SstError("--param: name at least one parameter of the recipe, as in --param strength=0.2:1.8:9")
@@ -161,16 +161,13 @@ def _of_recipe(recipe: Path, given: dict[str, Any], parameters: tuple[Parameter,
     for flag, folder in {"--data-dir": data_dir, "--include-path": include}.items():
         if folder is not None and not folder.is_dir():
             raise SstError(f"{flag} {folder}: no such folder")
-    scoring = Scoring(
-        tasks=tuple(chosen["tasks"].split(",")),
-        include_path=str(include.absolute()) if include else None,
-        data_dir=str(data_dir.absolute()) if data_dir else None,
-        samples=chosen["samples"],
-        batch_size=chosen["batch_size"],
-        device=chosen["device"],
-        dtype=chosen["dtype"],
-        chat_template=chosen["apply_chat_template"],
-        unsafe_code=chosen["confirm_run_unsafe_code"],
-        seed=given["seed"] or 0,
-    )
+    scoring = {name: chosen[name] for name in ("samples", "batch_size", "device", "dtype")}
+    scoring |= {
+        "tasks": chosen["tasks"].split(","),
+        "include_path": str(include.absolute()) if include else None,
+        "data_dir": str(data_dir.absolute()) if data_dir else None,
+        "chat_template": chosen["apply_chat_template"],
+        "unsafe_code": chosen["confirm_run_unsafe_code"],
+        "seed": given["seed"] or 0,
+    }
     return own_recipe(recipe, parameters, scoring)

@@ -48,7 +48,7 @@ def _of_model(request: Request, model: ModelOptions) -> Plan:
         parts.append({"experiment": experiment, "units": counts, "then": then})
         found |= units
     tiny = model.is_tiny_world
-    pieces = [
+    pieces: list[Plan] = [
         {"kind": unit.kind, "name": unit.name}
         | {"key": unit.key if tiny else None, "bytes": unit_bytes(unit) if tiny else None}
         | {"made": store.has(unit) if tiny else None}

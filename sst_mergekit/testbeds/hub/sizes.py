@@ -37,7 +37,7 @@ def worlds(
         model.full_name,
         _weights(model.full_name) if read else "",
         cache_dir,
-        tuple(hashes.items()),
+        hashes,
         model.sizes[mode],
         BEAVERTAILS[mode],
         loading_of(model) if read else Loading(model.torch_dtype, model.device_map),

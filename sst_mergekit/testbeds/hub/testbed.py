@@ -13,13 +13,12 @@ from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.hub import making, subjects
-from sst_mergekit.testbeds.model import SYMBOLIC, Model, Owner, of_model
+from sst_mergekit.testbeds.model import SYMBOLIC, Model, of_model
 from sst_mergekit.testbeds.options import Sizes
 from sst_mergekit.testbeds.real import units
 from sst_mergekit.testbeds.real.loading import Loading
 from sst_mergekit.testbeds.real.units import Treatment
 from sst_mergekit.testbeds.scores import TASKS, Scores, scores_of
-from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny.facts import TaskSize
 
 RATE, PASSES = 2e-4, 2  # of the experts, and how often each row is seen
@@ -31,7 +30,7 @@ DATASET_OF = {"sst_mmlu": "mmlu", HUMANEVAL: "humaneval"}
 EXPERTS = {"utility_lora": "train/utility.jsonl", "safety": "train/safety.jsonl"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Origin:
     """What the worlds of all seeds are made from.
 
@@ -46,14 +45,10 @@ class Origin:
     full_name: str
     weights: str
     data: str
-    hashes: tuple[tuple[str, str], ...]
+    hashes: dict[str, str]
     sizes: Sizes
     beavertails: str
     loading: Loading
-
-    def __hash__(self) -> int:
-        """Of what tells origins apart; sizes hold lists."""
-        return hash((self.full_name, self.weights, self.hashes, self.loading))
 
 
 @dataclass(frozen=True)
@@ -62,6 +57,7 @@ class HubTestbed:
 
     seed: int
     origin: Origin
+    score_tasks = staticmethod(making.score_tasks)  # the work of a score on many small tasks
 
     @property
     def experts(self) -> Experts:
@@ -138,12 +134,6 @@ class HubTestbed:
         options = {**self.how.training, "steps": size.steps, "learning_rate": size.rate}
         return units.lora(self, task, [f"train/{task}.jsonl"], options, **parents)
 
-    def task_score(self, owner: Owner, model: Model, split: str) -> Unit:
-        """Return the unit that scores a model on the tasks of `owner`."""
-        inputs = {"split": split, **self.asked(QUESTIONS, shots=0)}
-        parents = {"data": owner.unit("tasks")}
-        return of_model(owner, "score", model, inputs, making.score_tasks, parents, f"{split}, ")
-
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert, on all that it was trained on."""
         rows = f"train/{task}.jsonl"
@@ -151,7 +141,7 @@ class HubTestbed:
 
 
 def _of_mmlu(origin: Origin) -> dict[str, str]:
-    return {name: digest for name, digest in origin.hashes if name.startswith("mmlu/")}
+    return {name: digest for name, digest in origin.hashes.items() if name.startswith("mmlu/")}
 
 
 @functools.lru_cache(maxsize=4096)
@@ -176,7 +166,7 @@ def _data(origin: Origin, seed: int) -> dict[str, Any]:
         "beavertails": origin.beavertails,
         "seed": seed,
     }
-    return {"data": origin.data, "hashes": dict(origin.hashes), "sizes": sizes, "wanted": wanted}
+    return {"data": origin.data, "hashes": origin.hashes, "sizes": sizes, "wanted": wanted}
 
 
 def _steps(sizes: Sizes) -> int:

@@ -12,9 +12,8 @@ from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.derived import derived
-from sst_mergekit.testbeds.model import SYMBOLIC, Model, Owner, of_model
+from sst_mergekit.testbeds.model import SYMBOLIC, Model, of_model
 from sst_mergekit.testbeds.scores import TASKS, Scores, scores_of
-from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny import facts, making
 from sst_mergekit.testbeds.tiny.facts import TaskSize
 from sst_mergekit.testbeds.tiny.world import FORMAT, WorldSize
@@ -38,6 +37,7 @@ class TinyWorld:
     size: WorldSize
     samples: int
     batch_size: int = BATCH_SIZE
+    score_tasks = staticmethod(making.score_tasks)  # the work of a score on many small tasks
 
     @property
     def experts(self) -> Experts:
@@ -105,12 +105,6 @@ class TinyWorld:
         """Return the unit of a task's adapter."""
         inputs = {"rows": [f"train/{task}.jsonl"], "steps": size.steps, "lr": size.rate, "rank": size.rank}
         return self._unit("train", task, making.train_adapter, inputs, parents)
-
-    def task_score(self, owner: Owner, model: Model, split: str) -> Unit:
-        """Return the unit that scores a model on the tasks of `owner`."""
-        inputs = {"split": split, **self.asked(QUESTIONS, shots=0)}
-        parents = {"data": owner.unit("tasks")}
-        return of_model(owner, "score", model, inputs, making.score_tasks, parents, f"{split}, ")
 
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert."""
