@@ -37,7 +37,6 @@ ALLOWED = {
     "sharing": {"core", "statistics", "recipe", "evaluation", "comparison"},
     "testbeds": _BELOW,
     "experiments": {*_BELOW, "recipe", "testbeds", "sharing"},
-    "sweeping": {*_BELOW, "recipe", "comparison", "testbeds", "experiments"},
     "reporting": {"evaluation", "comparison", "testbeds", "experiments"},
 }
 ALLOWED["cli"] = set(ALLOWED)

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
-from sst_mergekit.experiments.methods import Method, Settings
 from sst_mergekit.experiments.results import Apart, Choice, Point, SeedResult, choose, method_result, to_test
+from sst_mergekit.experiments.search import Search, searched
+from sst_mergekit.experiments.strategies.bracket import bracket
+from sst_mergekit.experiments.strategies.strategy import Settings, listed
 from sst_mergekit.experiments.trials import Trial, Tuning, trainings, trial, unmerged
-from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.runner import Runner
+from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds.divergence import read_divergence
 from sst_mergekit.testbeds.model import Testbed
 from sst_mergekit.testbeds.scores import Scores
 
 Job = tuple[Testbed, Trial]
 Points = dict[int, dict[str, list[Point]]]  # by seed and method
+Starts = dict[int, Scores | None]  # the utility expert's development scores by seed, where they are needed
 
 
 def compared(beds: Sequence[Testbed], tuning: Tuning, runner: Runner) -> list[SeedResult]:
     """Return each seed's result: the same budget for every method, settings chosen on development alone."""
+    choice = tuning.choice
     alone = [(bed, each) for bed in beds for each in unmerged(bed)]
     experts: dict[int, dict[str, Scores]] = {bed.seed: {} for bed in beds}
     for (bed, each), scores in zip(alone, _scored("score experts", "test", alone, runner), strict=True):
         experts[bed.seed][each.method] = scores
-    sweep, points = _tuned(beds, tuning, runner)
-    rule = _Rule(tuning.choice, _starts(beds, tuning.choice, runner), points)
-    front = [job for job in sweep if rule.is_in_front(job)]
-    scored = _scored("score the fronts on the test split", "test", front, runner)
-    for (bed, each), scores in zip(front, scored, strict=True):
-        found = points[bed.seed][each.method]
-        index = next(i for i, point in enumerate(found) if point.settings == each.settings)
-        found[index] = dataclasses.replace(found[index], test=scores)
-    final = [job for job in front if rule.is_chosen(job)]
+    points, starts = _tuned(beds, tuning, runner), _starts(beds, choice, runner)
+    _test(beds, points, choice, starts, runner)
+    final = [
+        (bed, trial(bed, name, choose(found, choice, starts[bed.seed])[0].settings))
+        for bed in beds
+        for name, found in points[bed.seed].items()
+    ]
     apart = _diverged([*alone, *final], runner)
     return [
         SeedResult(
@@ -40,7 +43,7 @@ def compared(beds: Sequence[Testbed], tuning: Tuning, runner: Runner) -> list[Se
             experts[seed],
             methods={
                 name: method_result(
-                    found, experts[seed]["utility"], apart.get((seed, name)), rule.choice, rule.starts[seed]
+                    found, experts[seed]["utility"], apart.get((seed, name)), choice, starts[seed]
                 )
                 for name, found in methods.items()
             },
@@ -50,28 +53,34 @@ def compared(beds: Sequence[Testbed], tuning: Tuning, runner: Runner) -> list[Se
     ]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Rule:
-    """Which jobs of a sweep go on; ``starts``: the utility expert's development scores, where needed."""
+def searches(beds: Sequence[Testbed], tuning: Tuning) -> dict[tuple[int, str], Search[Scores]]:
+    """Return the search of every method on each seed, by seed and name; the long jobs first."""
 
-    choice: Choice
-    starts: dict[int, Scores | None]
-    points: Points
+    def unit(bed: Testbed, name: str, settings: Settings) -> Unit:
+        return bed.score(trial(bed, name, settings).model, "dev")
 
-    def is_in_front(self, job: Job) -> bool:
-        found, start = self._of(job)
-        return any(found[i].settings == job[1].settings for i in to_test(found, self.choice, start))
-
-    def is_chosen(self, job: Job) -> bool:
-        found, start = self._of(job)
-        return choose(found, self.choice, start)[0].settings == job[1].settings
-
-    def _of(self, job: Job) -> tuple[list[Point], Scores | None]:
-        bed, each = job
-        return self.points[bed.seed][each.method], self.starts[bed.seed]
+    budget, aim = tuning.budget, tuning.choice.aim
+    every = [(bed, name, listed(each)) for bed in beds for name, each in trainings(tuning).items()]
+    every += [(bed, each.name, bracket(each, budget, aim)) for bed in beds for each in tuning.merges]
+    return {
+        (bed.seed, name): Search(
+            strategy, functools.partial(unit, bed, name), functools.partial(bed.scores, "dev")
+        )
+        for bed, name, strategy in every
+    }
 
 
-def _starts(beds: Sequence[Testbed], choice: Choice, runner: Runner) -> dict[int, Scores | None]:
+def _tuned(beds: Sequence[Testbed], tuning: Tuning, runner: Runner) -> Points:
+    """Return all that was tried, with development scores."""
+    wanted = searches(beds, tuning)
+    points: Points = {bed.seed: {} for bed in beds}
+    seen = searched("tune on the development split", list(wanted.values()), runner)
+    for (seed, name), found in zip(wanted, seen, strict=True):
+        points[seed][name] = [Point(settings, scores) for settings, scores in found]
+    return points
+
+
+def _starts(beds: Sequence[Testbed], choice: Choice, runner: Runner) -> Starts:
     if choice.by == "safety":
         return {bed.seed: None for bed in beds}
     jobs = [(bed, each) for bed in beds for each in unmerged(bed) if each.method == "utility"]
@@ -79,29 +88,18 @@ def _starts(beds: Sequence[Testbed], choice: Choice, runner: Runner) -> dict[int
     return {bed.seed: found for (bed, _), found in zip(jobs, scores, strict=True)}
 
 
-def _tuned(beds: Sequence[Testbed], tuning: Tuning, runner: Runner) -> tuple[list[Job], Points]:
-    """Return all that was tried, with development scores."""
-    sweep: list[Job] = []
-    points: Points = {bed.seed: {} for bed in beds}
-    new = [(bed, each) for bed in beds for each in trainings(bed, tuning)]  # the long jobs first
-    while True:
-        new += [
-            (bed, trial(bed, method.name, settings))
-            for bed in beds
-            for method in tuning.merges
-            for settings in _next(method, tuning, points[bed.seed])
-        ]
-        if not new:
-            return sweep, points
-        label = f"tune on the development split, from setting {len(sweep) + 1}"
-        for (bed, each), scores in zip(new, _scored(label, "dev", new, runner), strict=True):
-            points[bed.seed].setdefault(each.method, []).append(Point(each.settings, scores))
-        sweep += new
-        new = []
-
-
-def _next(method: Method, tuning: Tuning, points: dict[str, list[Point]]) -> list[Settings]:
-    return propose(method, tuning.budget, points.get(method.name, []), tuning.choice.aim)
+def _test(beds: Sequence[Testbed], points: Points, choice: Choice, starts: Starts, runner: Runner) -> None:
+    """Give the points of each front, and the chosen one, their test scores."""
+    front = [
+        (bed, name, found, index)
+        for bed in beds
+        for name, found in points[bed.seed].items()
+        for index in to_test(found, choice, starts[bed.seed])
+    ]
+    jobs = [(bed, trial(bed, name, found[index].settings)) for bed, name, found, index in front]
+    scored = _scored("score the fronts on the test split", "test", jobs, runner)
+    for (_, _, found, index), scores in zip(front, scored, strict=True):
+        found[index] = dataclasses.replace(found[index], test=scores)
 
 
 def _scored(label: str, split: str, jobs: Sequence[Job], runner: Runner) -> list[Scores]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.experiments.names import short
+from sst_mergekit.experiments.search import Search, searched
+from sst_mergekit.experiments.strategies.strategy import Settings, listed
 from sst_mergekit.experiments.targets import KEPT_BY_20, verdict
 from sst_mergekit.experiments.tasks import Tasks
 from sst_mergekit.jobs.runner import Runner
@@ -96,21 +99,34 @@ def measured(
         units += [one.score(expert("base", name), "test", name) for name in names]
         base, *own = map(read_shares, runner.make(f"experts of seed {one.seed}", units))
         alone[one.seed] = Alone(base, {name: share[name] for name, share in zip(names, own, strict=True)})
-    grid = [(one, n, m, s) for one in tasks for n in counts for m in METHODS for s in strengths(n)]
-    dev = runner.make("merges on the development split", [merge_unit(*job, "dev") for job in grid])
-    best: dict[tuple[int, int, str], tuple[float, tuple[Tasks, int, str, float]]] = {}
-    for job, path in zip(grid, dev, strict=True):
-        share = mean(list(read_shares(path).values()))
-        place = job[0].seed, job[1], job[2]
-        if place not in best or share > best[place][0]:
-            best[place] = share, job
-    chosen = [job for _, job in best.values()]
+    wanted = searches(tasks, counts)
+    seen = searched("merges on the development split", list(wanted.values()), runner)
+    chosen = [
+        (*place, max(found, key=lambda pair: mean(list(pair[1].values())))[0]["strength"])
+        for place, found in zip(wanted, seen, strict=True)
+    ]
     test = runner.make("chosen merges on the test split", [merge_unit(*job, "test") for job in chosen])
     merged = [
         Merged(one.seed, count, method, strength, read_shares(path))
         for (one, count, method, strength), path in zip(chosen, test, strict=True)
     ]
     return alone, merged
+
+
+def searches(tasks: Sequence[Tasks], counts: Sequence[int]) -> dict[tuple[Tasks, int, str], Search[Shares]]:
+    """Return the search of a strength for each seed, number of experts and method."""
+
+    def unit(one: Tasks, count: int, method: str, settings: Settings) -> Unit:
+        return merge_unit(one, count, method, settings["strength"], "dev")
+
+    return {
+        (one, n, method): Search(
+            listed({"strength": s} for s in strengths(n)), partial(unit, one, n, method), read_shares
+        )
+        for one in tasks
+        for n in counts
+        for method in METHODS
+    }
 
 
 def merge_unit(tasks: Tasks, count: int, method: str, strength: float, split: str) -> Unit:

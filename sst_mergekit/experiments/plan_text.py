@@ -15,18 +15,18 @@ def text(plans: Iterable[Plan]) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"{plan.model} ({plan.full_name}), {plan.mode}, seeds {', '.join(map(str, plan.seeds))}"
+    yield f"{plan['model']} ({plan['full_name']}), {plan['mode']}, seeds {', '.join(map(str, plan['seeds']))}"
     yield from _needs(plan)
-    for part in plan.experiments:
-        counts = ", ".join(f"{count} {kind}" for kind, count in part.units.items())
-        yield f"  {part.experiment}: {counts}; then {part.then}"
+    for part in plan["experiments"]:
+        counts = ", ".join(f"{count} {kind}" for kind, count in part["units"].items())
+        yield f"  {part['experiment']}: {counts}; then {part['then']}"
     yield from _units(plan)
-    sizes = ", ".join(f"{_size(count)} for {what}" for what, count in plan.disk.items())
+    sizes = ", ".join(f"{_size(count)} for {what}" for what, count in plan["disk"].items())
     yield f"  disk: {sizes}"
 
 
 def _needs(plan: Plan) -> Iterator[str]:
-    needs = plan.needs
+    needs = plan["needs"]
     split = {what: f"all {ALL[what]}" if count is None else count for what, count in needs["split"].items()}
     yield f"  a split: {', '.join(f'{count} {what}' for what, count in split.items())}"
     if "train_rows" in needs:
@@ -40,14 +40,14 @@ def _needs(plan: Plan) -> Iterator[str]:
 
 
 def _units(plan: Plan) -> Iterator[str]:
-    if any(unit.made is None for unit in plan.units):
-        yield f"  {len(plan.units)} units are known; which are there, the run itself finds out"
+    units = plan["units"]
+    if any(unit["made"] is None for unit in units):
+        yield f"  {len(units)} units are known; which are there, the run itself finds out"
         return
-    made = sum(bool(unit.made) for unit in plan.units)
-    yield f"  {len(plan.units)} units are known, {made} of them made; to make:"
-    for unit in plan.units:
-        if not unit.made:
-            yield f"    {unit.kind:<10} {unit.key}  {_size(unit.bytes):>8}  {unit.name}"
+    yield f"  {len(units)} units are known, {sum(unit['made'] for unit in units)} of them made; to make:"
+    for unit in units:
+        if not unit["made"]:
+            yield f"    {unit['kind']:<10} {unit['key']}  {_size(unit['bytes']):>8}  {unit['name']}"
 
 
 def _size(count: int | None) -> str:

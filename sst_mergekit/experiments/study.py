@@ -21,9 +21,9 @@ from sst_mergekit.jobs.cluster import workers
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.store import Store
-from sst_mergekit.testbeds.hub.making import local_model
 from sst_mergekit.testbeds.own.tasks import check
 from sst_mergekit.testbeds.own.testbed import OwnTestbed
+from sst_mergekit.testbeds.real.making import local_model
 
 RESULTS, PAGE = "results.json", "study.yml"
 MEASURE = "measure"  # `only`: trains and measures, and merges nothing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ from sst_mergekit.experiments.names import methods as known_methods
 from sst_mergekit.experiments.results import Choice
 from sst_mergekit.experiments.trials import Tuning
 from sst_mergekit.files import expanded, sha256
-from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.hub.making import ADAPTER, local_model
+from sst_mergekit.testbeds.derived import CONFIG
 from sst_mergekit.testbeds.own.tasks import Tasks, parsed
 from sst_mergekit.testbeds.own.testbed import Calibration, Expert, OwnTestbed
+from sst_mergekit.testbeds.real.loading import Loading
+from sst_mergekit.testbeds.real.making import local_model, weights_of
 from sst_mergekit.testbeds.sections import Section, read_yaml
 
 METHODS = ("task_arithmetic", "ties", "sst", "sst_refit", "lora_training", "few_shot")
@@ -32,14 +33,14 @@ class Study:
     Attributes:
         body: what the file holds.
         name: of the base, in the report.
-        base, utility, safety, harm, benign, prompts: as written.
+        base, utility, safety: as written.
+        rows: files of conversations, their hashes not yet known.
         tasks: what is asked.
         tuning: what is compared, and how settings are chosen.
         seeds: of trainings, splits and everything random.
         out: folder of everything that is written.
         loading: how models are loaded.
         batch_size: of scoring and of statistics.
-        calibration: ``samples``, ``held_out``, ``respond`` and ``max_length``, where given.
     """
 
     body: Mapping[str, Any]
@@ -47,16 +48,13 @@ class Study:
     base: str
     utility: Any
     safety: Any
-    harm: tuple[str, ...]
-    benign: tuple[str, ...]
-    prompts: tuple[str, ...]
+    rows: Calibration
     tasks: Tasks
     tuning: Tuning
     seeds: tuple[int, ...]
     out: Path
     loading: Loading
     batch_size: int
-    calibration: Mapping[str, int]
 
     def beds(self) -> list[OwnTestbed]:
         """Return the testbed of each seed; models on the Hub are downloaded.
@@ -67,8 +65,8 @@ class Study:
         known = fingerprint("base", self.base)
         utility = expert("utility", self.utility, self.base)
         safety = expert("safety", self.safety, self.base)
-        hashes = {file: sha256(Path(file)) for file in (*self.harm, *self.benign, *self.prompts)}
-        rows = Calibration(self.harm, self.benign, self.prompts, hashes, **self.calibration)
+        files = (*self.rows.harm, *self.rows.benign, *self.rows.prompts)
+        rows = replace(self.rows, hashes={file: sha256(Path(file)) for file in files})
         more = rows, self.tasks, self.loading, self.batch_size
         return [OwnTestbed(seed, self.base, known, utility, safety, *more) for seed in self.seeds]
 
@@ -89,13 +87,6 @@ def load(path: Path, body: Any = None) -> Study:
 def _study(path: Path, body: Any) -> Study:
     root, top = path.absolute().parent, Section("", body)
     base = _place(root, top.text("base"))
-    rows = top.section("calibration")
-    harm = _files(root, rows, "harm")[0]
-    benign, prompts = _files(root, rows, "benign")
-    numbers = {
-        key: rows.whole(key) for key in ("samples", "held_out", "respond", "max_length") if rows.has(key)
-    }
-    rows.finish()
     budget = top.whole("budget", least=4) if top.has("budget") else 16
     if budget % 4:
         raise top.fault("budget", "a multiple of 4, so that every method tries as many settings")
@@ -106,18 +97,22 @@ def _study(path: Path, body: Any) -> Study:
         base=base,
         utility=_expert(root, top, "utility"),
         safety=_expert(root, top, "safety"),
-        harm=harm,
-        benign=benign,
-        prompts=prompts,
+        rows=_rows(root, top.section("calibration")),
         tasks=_tasks(root, top),
         tuning=Tuning(budget, STEPS, _rates(budget), names, _choice(top), FEW_RATES),
         seeds=tuple(top.wholes("seeds", 0)) if top.has("seeds") else (0,),
         out=Path(_place(root, top.text("out"), there=False)),
         loading=Loading(top.choice("dtype", DTYPES, "float32"), _device(top)),
         batch_size=top.whole("batch_size") if top.has("batch_size") else 16,
-        calibration=numbers,
     )
     top.finish()
+    return found
+
+
+def _rows(root: Path, part: Section) -> Calibration:
+    files = _files(root, part, "harm")[0], *_files(root, part, "benign")
+    found = Calibration(*files, hashes={}, **{key: part.whole(key) for key in NUMBERS if part.has(key)})
+    part.finish()
     return found
 
 
@@ -233,16 +228,10 @@ def fingerprint(role: str, place: str, adapters: bool = False) -> str:
     Raises:
         SstError: there is no such model.
     """
-    from sst_mergekit.statistics.fingerprint import weights_fingerprint
-
     try:
-        folder = local_model(place, adapters)
-        found = weights_fingerprint(folder)
+        return weights_of(place, adapters)
     except SstError as error:
         raise SstError(f"{role}: {error}") from None
-    if found is None:
-        raise SstError(f"{role}: {place}: no safetensors; give a checkpoint in safetensors")
-    return found
 
 
 def expert(role: str, given: Any, base: str) -> Expert:
@@ -255,4 +244,4 @@ def expert(role: str, given: Any, base: str) -> Expert:
         options = {key: value for key, value in given.items() if key != "train"}
         return Expert(None, sha256(Path(given["train"])), True, given["train"], options)
     known = fingerprint(role, given, adapters=True)
-    return Expert(given, known, (local_model(given, adapters=True) / ADAPTER).is_file())
+    return Expert(given, known, (local_model(given, adapters=True) / CONFIG).is_file())

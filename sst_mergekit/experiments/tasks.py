@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds.hub.testbed import HubTestbed
-from sst_mergekit.testbeds.model import Model
+from sst_mergekit.testbeds.model import Model, of_model
+from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny.facts import TaskSize
 from sst_mergekit.testbeds.tiny.testbed import TinyWorld
 
@@ -39,4 +40,6 @@ class Tasks:
 
     def score(self, model: Model, split: str, tasks: str) -> Unit:
         """Return the unit that scores a model on ``tasks``: a number of them, or the name of one."""
-        return self.world.task_score(self, model, f"{split}/{tasks}")
+        inputs = {"split": f"{split}/{tasks}", **self.world.asked(QUESTIONS, shots=0)}
+        parents = {"data": self.unit("tasks")}
+        return of_model(self, "score", model, inputs, self.world.score_tasks, parents, f"{split}/{tasks}, ")

@@ -80,11 +80,11 @@ def trial(bed: Testbed, name: str, settings: Settings) -> Trial:
     return Trial(name, settings, Model(spelled(name, settings), {"recipe": recipe, "seed": bed.seed}))
 
 
-def trainings(bed: Testbed, tuning: Tuning) -> list[Trial]:
-    """Return the trained adapters that are compared, at each of their settings."""
+def trainings(tuning: Tuning) -> dict[str, list[Settings]]:
+    """Return the settings of each training without a merge that is compared."""
     grid = [{"steps": float(s), "learning_rate": r} for r in tuning.rates for s in tuning.steps]
     every = {TRAINED: grid, FEW_SHOT: few_shots(tuning.budget, tuning.few_rates)}
-    return [trial(bed, name, each) for name in every if name in tuning.methods for each in every[name]]
+    return {name: settings for name, settings in every.items() if name in tuning.methods}
 
 
 def parts(bed: Testbed, tuning: Tuning) -> list[Unit]:

@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from sst_mergekit.files import write_text
+from sst_mergekit.merging.recipe import quiet_libraries
 from sst_mergekit.statistics.loading import load_model
 from sst_mergekit.statistics.positions import RESPONSE
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.sequences import read_sequences
 from sst_mergekit.statistics.settings import ModelSpec
 from sst_mergekit.statistics.tokens import Batch, batches
+from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.scoring import Inputs, Parents
 
 FILE = "divergence.json"
+
+
+def diverge(
+    inputs: Inputs,
+    parents: Parents,
+    out: Path,
+    spec: Callable[[str, str | None], ModelSpec],
+    batch_size: int,
+    max_length: int,
+) -> None:
+    """Hold the model that `inputs` name against the utility expert on held-out benign rows.
+
+    `spec` says how a model and an adapter on it are loaded; for the rest see ``write_divergence``.
+    """
+    quiet_libraries()
+    out.mkdir()
+    rows = parents["data"] / "held_out" / "benign.jsonl"
+    with scoring.checkpoint(inputs, parents, out) as (model, adapter):
+        utility, other = (
+            spec(str(parents["utility"]), None),
+            spec(str(model), str(adapter) if adapter else None),
+        )
+        write_divergence(utility, other, rows, out, batch_size, max_length)
 
 
 def write_divergence(

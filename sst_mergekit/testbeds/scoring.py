@@ -58,15 +58,17 @@ def score(inputs: Inputs, parents: Parents, out: Path, results_of: Results) -> N
 
     Args:
         inputs: ``model`` and ``adapter``, or ``recipe`` with ``seed``; ``split``, how many ``answers`` are
-            kept, and what `results_of` needs.
-        parents: what they name, ``data``, and a folded adapter for each pair in the recipe.
+            kept (absent: none), and what `results_of` needs.
+        parents: what they name, ``data`` (where `results_of` reads it), and a folded adapter for each pair
+            in the recipe.
         out: gets ``table.json``, ``answers.json``, on the test split the scores prompt by prompt, and
             ``recipe.yml`` of a merge.
         results_of: scores a checkpoint.
     """
     results = results_of_model(inputs, parents, out, results_of)
     write_table(results, out)
-    write_answers(results["samples"], inputs["answers"], out)
+    if "answers" in inputs:
+        write_answers(results["samples"], inputs["answers"], out)
     if inputs["split"] == "test":
         write_prompt_scores(results, out)
 
@@ -75,7 +77,7 @@ def results_of_model(inputs: Inputs, parents: Parents, out: Path, results_of: Re
     """Return lm-eval's results, with samples, of the model that `inputs` name (see `score`)."""
     out.mkdir()
     with checkpoint(inputs, parents, out) as (model, adapter):
-        return results_of(model, adapter, parents["data"] / inputs["split"], inputs)
+        return results_of(model, adapter, parents.get("data", Path()) / inputs["split"], inputs)
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from sst_mergekit.cli import main
 from sst_mergekit.experiments.methods import EVERY, Experts
 from sst_mergekit.experiments.results import Point, SeedResult, choose, compare, method_result, to_test
-from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.experiments.strategies.bracket import bracket
 from sst_mergekit.experiments.variants import VARIANTS
 from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.reporting import demo_report as report
@@ -143,7 +143,7 @@ def test_every_recipe_of_the_sweep_is_one_that_mergekit_reads(aligned):
     sst_mergekit.register()
     experts = Experts("/b", "/u", "/b+/s", "/f", "/r", aligned)
     for method in EVERY + VARIANTS:
-        body = method.recipe(experts, propose(method, 8, [])[0])
+        body = method.recipe(experts, bracket(method, 8)([])[0])
         config = MergeConfiguration.model_validate(body)
         spec = registry.get(config.merge_method).spec
         assert set(config.parameters or {}) <= {p.name for p in spec.shared_parameters}

@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-from collections import Counter
 
 import pytest
 from tiny_world import WORLD
 
 from sst_mergekit.experiments.demo import FULL, QUICK
 from sst_mergekit.experiments.methods import EVERY, Experts
-from sst_mergekit.experiments.results import Point
+from sst_mergekit.experiments.strategies.bracket import CLOSE, bracket
 from sst_mergekit.experiments.trials import TRAININGS, trainings, trial
-from sst_mergekit.experiments.tuning import CLOSE, propose
 from sst_mergekit.experiments.variants import VARIANTS
 from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.testbeds.scores import Scores
@@ -24,10 +22,14 @@ ODD = dataclasses.replace(QUICK.tuning, budget=12, steps=(20, 40, 60), rates=(1e
 
 def tuned(method, budget, safety):
     """Return all that is tried of a method whose safety is a function of the settings, in order."""
-    part, points = Rate(0.5, 0.01, 50), []
-    while new := propose(method, budget, points):
-        points += [Point(s, Scores(Rate(safety(s), 0.01, 160), {"mmlu": part})) for s in new]
-    return [point.settings for point in points]
+    seen = []
+    while new := bracket(method, budget)(seen):
+        seen += [(settings, scores(safety(settings))) for settings in new]
+    return [settings for settings, _ in seen]
+
+
+def scores(safety):
+    return Scores(Rate(safety, 0.01, 160), {"mmlu": Rate(0.5, 0.01, 50)})
 
 
 def strengths(settings, **wanted):
@@ -41,9 +43,9 @@ def test_every_method_has_the_same_budget(tuning, safety):
         every = tuned(method, tuning.budget, safety)
         names = {trial(WORLD, method.name, settings).model.name for settings in every}
         assert len(every) == len(names) == tuning.budget, method.name
-    trials = trainings(WORLD, tuning)
-    assert len({each.model.name for each in trials}) == len(trials)
-    assert Counter(each.method for each in trials) == dict.fromkeys(TRAININGS, tuning.budget)
+    for name in TRAININGS:
+        names = {trial(WORLD, name, settings).model.name for settings in trainings(tuning)[name]}
+        assert len(names) == len(trainings(tuning)[name]) == tuning.budget
 
 
 def test_few_shots_are_the_first_refusals_alone(tmp_path, monkeypatch):
@@ -95,11 +97,8 @@ def test_each_value_of_a_second_setting_is_searched_by_itself_with_its_share():
 def test_what_is_left_goes_where_safety_rises_most():
     method = dataclasses.replace(METHOD["task_arithmetic"], strength=1.0)
     known = {1.0: 0.95, 0.97: 0.2, 0.5: 0.1}
-    points = [
-        Point({"strength": s}, Scores(Rate(v, 0.01, 160), {"mmlu": Rate(0.5, 0.01, 50)}))
-        for s, v in known.items()
-    ]
-    assert propose(method, 16, points) == [{"strength": 0.985}]
+    seen = [({"strength": strength}, scores(safety)) for strength, safety in known.items()]
+    assert bracket(method, 16)(seen) == [{"strength": 0.985}]
 
 
 @pytest.mark.parametrize("method", [m for m in EVERY if m.most < 2], ids=lambda m: m.name)

@@ -25,17 +25,17 @@ from sst_mergekit.experiments.interference import Alone, Merged
 from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.names import methods
 from sst_mergekit.experiments.request import FIRST_SEED
+from sst_mergekit.experiments.strategies.bracket import bracket
 from sst_mergekit.experiments.trials import TRAINED, Tuning, trainings
-from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Done
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.resources import recipes_path, tasks_path
-from sst_mergekit.testbeds.hub import loading
 from sst_mergekit.testbeds.hub import sizes as hub
 from sst_mergekit.testbeds.hub.prepare import check_disjoint
 from sst_mergekit.testbeds.model import SYMBOLIC
+from sst_mergekit.testbeds.real import loading
 from sst_mergekit.testbeds.tiny import sizes as tiny
 
 PUBLISHED = Path(__file__).parent / "published_config.yml"
@@ -198,23 +198,21 @@ def test_a15_targets_are_shown_with_a_verdict():
 
 def test_a16_every_method_is_a_recipe_that_mergekit_reads_and_every_score_a_task():
     for method in EVERY:
-        recipe = method.recipe(SYMBOLIC, propose(method, 8, [])[0])
+        recipe = method.recipe(SYMBOLIC, bracket(method, 8)([])[0])
         assert MergeConfiguration.model_validate(recipe).merge_method == recipe["merge_method"]
     for task in ("sst_beavertails_refusal", "sst_mmlu", "sst_humaneval"):
         assert (tasks_path() / task / f"{task}.yaml").is_file()
 
 
 def test_a17_budgets_are_equal_splits_disjoint_and_a_manifest_says_what_a_run_was():
-    from sst_mergekit.experiments.results import Point
-
     for method, budget in itertools.product(EVERY, (8, 16)):
-        points, found = [], seed_result(1).methods["sst"].chosen.dev
-        while new := propose(method, budget, points):
-            points += [Point(settings, found) for settings in new]
-        tried = {tuple(point.settings.items()) for point in points}
-        assert len(points) == len(tried) == budget, method.name
+        seen, found = [], seed_result(1).methods["sst"].chosen.dev
+        while new := bracket(method, budget)(seen):
+            seen += [(settings, found) for settings in new]
+        tried = {tuple(settings.items()) for settings, _ in seen}
+        assert len(seen) == len(tried) == budget, method.name
     [world] = tiny.worlds(load(OURS).models["tiny-world"], "minimal", range(42, 43))
-    assert len(trainings(world, Tuning(8, *request.TINY_GRIDS["minimal"], (TRAINED,)))) == 8
+    assert len(trainings(Tuning(8, *request.TINY_GRIDS["minimal"], (TRAINED,)))[TRAINED]) == 8
     with pytest.raises(DataError, match="share 1 prompts"):
         check_disjoint({"train/a.jsonl": [{"prompt": "Who?"}], "test/b.jsonl": [{"prompt": "who? "}]})
     body = manifest("a command", OURS, [42], [], [])

@@ -9,10 +9,10 @@ from sst_mergekit.experiments.chosen import chosen_models, scored_units
 from sst_mergekit.experiments.demo import QUICK
 from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.results import MethodResult
-from sst_mergekit.experiments.trials import TRAINED, trainings
-from sst_mergekit.experiments.tuning import propose
+from sst_mergekit.experiments.strategies.bracket import bracket
+from sst_mergekit.experiments.trials import TRAINED, trainings, trial
 
-SETTINGS = {method.name: propose(method, 8, [])[0] for method in EVERY}
+SETTINGS = {method.name: bracket(method, 8)([])[0] for method in EVERY}
 
 
 def at(found: MethodResult, settings):
@@ -22,7 +22,7 @@ def at(found: MethodResult, settings):
 def result():
     """A result whose methods chose settings that their grids have; LoRA training, too."""
     made = seed_result(42)
-    trained = trainings(WORLD, QUICK.tuning)[3]
+    trained = trial(WORLD, TRAINED, trainings(QUICK.tuning)[TRAINED][3])
     methods = {name: at(found, SETTINGS[name]) for name, found in made.methods.items()}
     methods[TRAINED] = at(made.methods["sst"], dict(trained.settings))
     return dataclasses.replace(made, methods=methods), trained

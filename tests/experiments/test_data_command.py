@@ -10,6 +10,7 @@ from sst_mergekit.cli import main
 from sst_mergekit.errors import DataError, SstError
 from sst_mergekit.evaluation.beavertails import unsafe_prompts
 from sst_mergekit.experiments.config import Sizes
+from sst_mergekit.files import sha256
 from sst_mergekit.statistics.rows import prompt_hash
 from sst_mergekit.testbeds.hub import download, prepare
 from sst_mergekit.testbeds.hub.splits import Wanted
@@ -44,7 +45,7 @@ def test_files_are_as_the_tasks_read_them_and_noted(data):
     noted = download.read_manifest(data)["files"]
     assert set(noted) == names
     assert noted["mmlu/test.jsonl"]["rows"] == 20
-    assert noted["mmlu/test.jsonl"]["sha256"] == download.sha256(data / "mmlu/test.jsonl")
+    assert noted["mmlu/test.jsonl"]["sha256"] == sha256(data / "mmlu/test.jsonl")
     assert "NC" in noted["beavertails/30k_test.jsonl"]["licence"]
     assert "further" not in rows(data / "beavertails/30k_test.jsonl")[0]
 
@@ -117,7 +118,7 @@ def test_no_prompt_is_in_two_splits_whatever_its_case(data, tmp_path):
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["prompts"]["dev"] == 3 + len(questions[0]) + 4
     for name, noted in manifest["files"].items():
-        assert noted["sha256"] == download.sha256(out / name)
+        assert noted["sha256"] == sha256(out / name)
 
 
 def test_the_same_seed_gives_the_same_bytes(data, tmp_path):

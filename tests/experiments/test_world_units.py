@@ -9,8 +9,8 @@ from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.config import load
 from sst_mergekit.experiments.demo import QUICK as DEMO
 from sst_mergekit.experiments.methods import EVERY
+from sst_mergekit.experiments.strategies.bracket import bracket
 from sst_mergekit.experiments.trials import FEW_SHOT, TRAINED, Tuning, same_budget, trainings, trial
-from sst_mergekit.experiments.tuning import propose
 from sst_mergekit.jobs.unit import with_parents
 from sst_mergekit.resources import recipes_path
 from sst_mergekit.testbeds import scoring
@@ -24,7 +24,7 @@ METHODS = {method.name: method for method in EVERY}
 
 
 def merge(name, world=WORLD, **settings):
-    return trial(world, name, {**propose(METHODS[name], 8, [])[0], **settings}).model
+    return trial(world, name, {**bracket(METHODS[name], 8)([])[0], **settings}).model
 
 
 def test_a_merge_needs_what_its_recipe_names():
@@ -73,12 +73,14 @@ def test_task_versions_are_those_of_the_tasks():
 
 
 def test_training_is_tried_only_where_asked_for():
-    assert trainings(WORLD, dataclasses.replace(DEMO.tuning, methods=("sst",))) == []
-    trials = trainings(WORLD, DEMO.tuning)
-    assert {each.method for each in trials} == {TRAINED, FEW_SHOT}
-    assert len(trials) == 2 * DEMO.tuning.budget
-    assert WORLD.score(trials[0].model, "dev").parents["trained/20/0.002"].work is making.train_adapter
-    few = WORLD.score(trials[-1].model, "dev").parents["few_shot/16/10/0.016"]
+    assert trainings(dataclasses.replace(DEMO.tuning, methods=("sst",))) == {}
+    found = trainings(DEMO.tuning)
+    assert {name: len(each) for name, each in found.items()} == dict.fromkeys(
+        (TRAINED, FEW_SHOT), DEMO.tuning.budget
+    )
+    first, last = trial(WORLD, TRAINED, found[TRAINED][0]), trial(WORLD, FEW_SHOT, found[FEW_SHOT][-1])
+    assert WORLD.score(first.model, "dev").parents["trained/20/0.002"].work is making.train_adapter
+    few = WORLD.score(last.model, "dev").parents["few_shot/16/10/0.016"]
     assert (few.inputs["refusals"], few.inputs["rows"]) == (16, ["calibration/harm.jsonl"])
 
 
@@ -91,7 +93,7 @@ def test_the_utility_expert_of_a_drifted_world_comes_from_the_aligned_model():
 
 def test_units_of_two_modules_with_one_function_name_differ():
     from sst_mergekit.jobs.unit import Unit
-    from sst_mergekit.testbeds.hub import making as other
+    from sst_mergekit.testbeds.real import making as other
 
     keys = {Unit("statistics", "one", work, {}).key for work in (making.measure, other.measure)}
     assert len(keys) == 2
@@ -129,7 +131,7 @@ def model(**changes):
 
 def test_training_has_the_same_budget_or_is_refused():
     tuning = Tuning(4, (1, 2, 3, 4), (1e-3, 2e-3), ("sst", TRAINED))
-    assert len(trainings(WORLD, same_budget(tuning, "here"))) == 4
+    assert len(trainings(same_budget(tuning, "here"))[TRAINED]) == 4
     with pytest.raises(SstError, match=r"here: lora_training has no 16 settings .*at most 8"):
         same_budget(dataclasses.replace(tuning, budget=16), "here")
 

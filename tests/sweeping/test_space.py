@@ -6,10 +6,14 @@ import random
 
 import pytest
 
+from sst_mergekit.cli.sweep import SAMPLERS
 from sst_mergekit.errors import SstError
+from sst_mergekit.experiments.strategies.sampled import TOGETHER, propose, sampled
+from sst_mergekit.experiments.strategies.space import corners, grid, parse, parse_all, size
+from sst_mergekit.experiments.strategies.strategy import canonical
+from sst_mergekit.metrics.estimate import Rate
 from sst_mergekit.metrics.tradeoff import hypervolume
-from sst_mergekit.sweeping.sampling import SAMPLERS, Asked, propose
-from sst_mergekit.sweeping.space import canonical, corners, grid, parse, parse_all, size
+from sst_mergekit.testbeds.scores import Scores
 
 
 def test_every_form() -> None:
@@ -75,12 +79,17 @@ def test_a_grid_holds_every_combination_once() -> None:
 SMALL = ["strength=0.5:1.5:4", "filter=soft,separable"]
 
 
+def found(safety: float, utility: float) -> Scores:
+    return Scores(Rate(safety, None, 1), {"a": Rate(utility, None, 1)})
+
+
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_small_space_is_asked_whole_and_nothing_twice(sampler: str) -> None:
-    space, asked = parse_all(SMALL), []
-    while (found := propose(sampler, space, asked, seed=3)) is not None:
-        asked.append(Asked(found.settings, (random.random(), 0.5), found.notes))
-    assert len(asked) == len({canonical(one.settings) for one in asked}) == 8
+    strategy, seen = sampled(sampler, parse_all(SMALL), 100, 3), []
+    while new := strategy(seen):
+        assert sampler in ("grid", "random") or len(new) <= TOGETHER
+        seen += [(settings, found(random.random(), 0.5)) for settings in new]
+    assert len(seen) == len({canonical(settings) for settings, _ in seen}) == 8
 
 
 def scores(settings: dict) -> tuple[float, float]:
@@ -89,23 +98,37 @@ def scores(settings: dict) -> tuple[float, float]:
     return settings["strength"] * (1 - loss), (1 - settings["strength"] ** 2) * (1 - loss)
 
 
-def searched(sampler: str, seed: int, count: int) -> list[Asked]:
+def searched(sampler: str, seed: int, count: int) -> list[tuple[dict, tuple[float, float]]]:
     space, asked = parse_all(["strength=0:1", "cost=0.001:1:log"]), []
     for _ in range(count):
-        found = propose(sampler, space, asked, seed)
-        assert found is not None
-        asked.append(Asked(found.settings, scores(found.settings), found.notes))
+        settings = propose(sampler, space, asked, seed)
+        assert settings is not None
+        asked.append((settings, scores(settings)))
     return asked
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
 def test_the_same_seed_and_past_give_the_same_next(sampler: str) -> None:
     once, again, other = (searched(sampler, seed, 6) for seed in (1, 1, 2))
-    assert [one.settings for one in once] == [one.settings for one in again]
-    assert once[0].settings != other[0].settings
-    for one in once:
-        assert 0 <= one.settings["strength"] <= 1
-        assert 0.001 <= one.settings["cost"] <= 1
+    assert once == again
+    assert once[0] != other[0]
+    for settings, _ in once:
+        assert 0 <= settings["strength"] <= 1
+        assert 0.001 <= settings["cost"] <= 1
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "nsga2"])
+def test_a_larger_budget_goes_on_where_the_smaller_one_ended(sampler: str) -> None:
+    space = parse_all(["strength=0:1", "cost=0.001:1:log"])
+
+    def after(seen: list, budget: int) -> list:
+        strategy = sampled(sampler, space, budget, 0)
+        while new := strategy(seen):
+            seen = [*seen, *((settings, found(*scores(settings))) for settings in new)]
+        return seen
+
+    assert after(after([], 6), 18) == after([], 18)
+    assert len(after([], 18)) == 18
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
@@ -113,23 +136,32 @@ def test_optuna_learns_from_what_was_scored(sampler: str) -> None:
     """With only the past given at each step, the later half is better than the first, which is random."""
     gains = []
     for seed in range(3):
-        asked = searched(sampler, seed, 48)
-        halves = [[one.scores for one in part if one.scores] for part in (asked[:12], asked[36:])]
-        gains.append(hypervolume(halves[1]) - hypervolume(halves[0]))
+        places = [place for _, place in searched(sampler, seed, 48)]
+        gains.append(hypervolume(places[36:]) - hypervolume(places[:12]))
     assert sum(gains) > 0.05
 
 
-def test_nsga2_counts_generations() -> None:
-    generations = [value for one in searched("nsga2", 0, 30) for value in one.notes.values()]
-    assert sorted(set(generations)) == [0, 1, 2]
+def test_nsga2_counts_generations_as_optuna_does() -> None:
+    import optuna
+
+    from sst_mergekit.experiments.strategies import optuna_sampler
+
+    study = optuna_sampler._study("nsga2", 0)
+    noted = []
+    for number in range(30):
+        trial = study.ask({"a": optuna.distributions.FloatDistribution(0, 1)})
+        noted.append(dict(study.get_trials(deepcopy=False)[-1].system_attrs))
+        assert noted[-1].items() >= optuna_sampler._generation("nsga2", number).items()
+        study.tell(trial, [trial.params["a"], 0.5])
+    assert {value for note in noted for value in note.values() if isinstance(value, int)} == {0, 1, 2}
 
 
 def test_what_is_being_scored_is_not_asked_again() -> None:
     space = parse_all(["a=1,2"])
-    for sampler in SAMPLERS:
+    for sampler in ("random", "tpe", "nsga2"):
         first = propose(sampler, space, [], seed=0)
         assert first is not None
-        second = propose(sampler, space, [first], seed=0)
+        second = propose(sampler, space, [(first, None)], seed=0)
         assert second is not None
-        assert second.settings != first.settings
-        assert propose(sampler, space, [first, second], seed=0) is None
+        assert second != first
+        assert propose(sampler, space, [(first, None), (second, None)], seed=0) is None

@@ -15,7 +15,7 @@ from sweep_world import sweep_world
 
 from sst_mergekit.cli import main
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.sweeping.own_recipe import absolute, parameters_of, with_settings
+from sst_mergekit.experiments.sweep_recipe import absolute, parameters_of, with_settings
 
 SCORED = ["--tasks", "sst_beavertails_refusal,sst_mmlu_0shot", "--utility", "sst_mmlu_0shot:acc"]
 
@@ -136,7 +136,7 @@ def test_every_fault_is_one_line(
     assert result.exit_code == 2
     assert line in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
-    assert not list(tmp_path.rglob("*.sqlite"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_optuna_missing_is_said(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from sst_mergekit.errors import SstError
+from sst_mergekit.experiments.results import Point
+from sst_mergekit.experiments.strategies.sampled import sampled
+from sst_mergekit.experiments.strategies.space import parse_all
+from sst_mergekit.experiments.sweep import Objectives, Subject, earlier, sweep
+from sst_mergekit.files import write_text
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.metrics.estimate import Rate
-from sst_mergekit.sweeping.ledger import Ledger, Row
-from sst_mergekit.sweeping.report import front, report, table
-from sst_mergekit.sweeping.run import Search, sweep
-from sst_mergekit.sweeping.space import parse_all
-from sst_mergekit.sweeping.subject import Objectives, Subject
+from sst_mergekit.reporting.sweep import front, report, table
+from sst_mergekit.testbeds.scores import Scores
 from sst_mergekit.testbeds.scoring import TABLE
 
 OBJECTIVES = Objectives(("s:rate",), ("u:rate",))
@@ -46,16 +49,22 @@ def score(inputs, parents, out) -> None:  # noqa: ANN001
     (out / TABLE).write_text(json.dumps(body))
 
 
-def swept(out: Path, sampler: str, together: int = 2) -> dict[str, list[Row]]:
-    space = parse_all(["strength=0:0.9:10"])
-    subject = Subject("made", space, lambda settings: Unit("score", "made", score, settings), None)
-    search = Search(sampler, None if sampler == "grid" else 8, 0, together)
-    return sweep(
-        [subject], OBJECTIVES, search, Ledger(out / "sweep.sqlite"), Runner(Store(out / "units"), Inline())
-    )
+def made(settings: dict) -> Unit:
+    return Unit("score", "made", score, settings)
 
 
-@pytest.mark.parametrize("sampler", ["grid", "tpe"])
+def swept(
+    out: Path, sampler: str, objectives: Objectives = OBJECTIVES, values: str = "0:0.9:10"
+) -> list[Point]:
+    """Do as the command does."""
+    subject = Subject("made", parse_all([f"strength={values}"]), made)
+    before, runner = earlier(out / "sweep.json"), Runner(Store(out / "units"), Inline())
+    found = sweep([subject], objectives, lambda space: sampled(sampler, space, 8, 0), before, runner)
+    write_text(out / "sweep.json", json.dumps(report(found, objectives, {})))
+    return found["made"]
+
+
+@pytest.mark.parametrize("sampler", ["grid", "random", "tpe", "nsga2"])
 def test_a_kill_and_two_at_once_score_each_setting_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sampler: str
 ) -> None:
@@ -66,26 +75,49 @@ def test_a_kill_and_two_at_once_score_each_setting_once(
     assert killed.returncode == -signal.SIGKILL
     begun = log.read_text().split()
     assert len(begun) == 3
-    rows = Ledger(tmp_path / "sweep.sqlite").rows(_key())
-    assert [row.safety is None for row in rows] == [False, False, True, True]  # asked two at a time
+    assert len(list(tmp_path.glob("units/score/*/unit.json"))) == 2
     pair = [subprocess.Popen(call) for _ in range(2)]
     assert [process.wait() for process in pair] == [0, 0]
     scored = log.read_text().split()
     scored.remove(begun[2])  # begun by the killed one, made again
     count = 10 if sampler == "grid" else 8
     assert len(scored) == len(set(scored)) == count
-    [found] = swept(tmp_path, sampler).values()
+    subprocess.run(call, check=True)
     assert len(log.read_text().split()) == count + 1  # nothing was left to do
-    assert {row.safety.value for row in found if row.safety} == {float(text) for text in scored}
-    assert all(row.safety == Rate(row.settings["strength"], None, 1) for row in found)
+    found = json.loads((tmp_path / "sweep.json").read_text())["subjects"]["made"]["points"]
+    assert {point["safety"]["value"] for point in found} == {float(text) for text in scored}
+    assert all(point["safety"]["value"] == point["settings"]["strength"] for point in found)
+    assert len(found) == count
 
 
-def _key() -> str:
-    return Subject("made", (), lambda settings: Unit("score", "", score, settings), None).key(OBJECTIVES)
+def test_another_start_takes_over_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG, str(tmp_path / "log"))
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    first = swept(tmp_path, "grid", values="0.1,0.2")
+    both = swept(tmp_path, "grid", values="0.2,0.3")
+    assert both[:2] == first
+    assert [point.settings["strength"] for point in both] == [0.1, 0.2, 0.3]
+    assert (tmp_path / "log").read_text().split() == ["0.1", "0.2", "0.3"]  # once each
+    [other, *_] = swept(tmp_path, "grid", Objectives(("u:rate",), ("s:rate",)), "0.2,0.3")
+    assert other.dev.safety == first[0].dev.utility  # the figures are those of the metrics asked for
 
 
-def point(safety: float, utility: float, strength: float = 1.0) -> Row:
-    return Row("k", {"strength": strength}, {}, Rate(safety, 0.1, 9), Rate(utility, None, 9))
+def test_scores_of_other_models_are_not_mixed_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(LOG, str(tmp_path / "log"))
+    swept(tmp_path, "grid", values="0.1,0.2")
+    monkeypatch.setitem(globals(), "made", lambda s: Unit("score", "made", score, s | {"model": "other"}))
+    assert [point.settings["strength"] for point in swept(tmp_path, "grid", values="0.3")] == [0.3]
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    for text in ("not JSON", "[]", '{"subjects": [1]}', '{"subjects": {"a": {}}}'):
+        (tmp_path / "sweep.json").write_text(text)
+        with pytest.raises(SstError, match=r"sweep\.json: not of a sweep; choose another --out, or delete"):
+            earlier(tmp_path / "sweep.json")
+
+
+def point(safety: float, utility: float, strength: float = 1.0) -> Point:
+    return Point({"strength": strength}, Scores(Rate(safety, 0.1, 9), {"u": Rate(utility, None, 9)}))
 
 
 def test_the_report_holds_fronts_of_each_and_of_all() -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sst_mergekit.experiments.config import ModelOptions, load
+from sst_mergekit.experiments.strategies.space import grid, parse_all
+from sst_mergekit.experiments.sweep_world import world_methods
 from sst_mergekit.resources import recipes_path
-from sst_mergekit.sweeping.space import grid, parse_all
-from sst_mergekit.sweeping.subject import Objectives
-from sst_mergekit.sweeping.world_methods import world_methods
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def test_settings_are_units_of_the_experiments(model: ModelOptions) -> None:
     assert units[0].inputs["recipe"]["parameters"] == {"filter": "separable", "strength": 0.5, "cost": 0.3}
 
 
-def test_other_seeds_and_metrics_are_other_subjects(model: ModelOptions) -> None:
+def test_another_seed_is_another_subject_with_other_units(model: ModelOptions) -> None:
     one, other = (world_methods(model, "minimal", ["TA"], seed, (), grid=True)[0] for seed in (1, 2))
-    metrics, others = Objectives(("a:b",), ("c:d",)), Objectives(("a:b",), ("e:f",))
-    assert len({one.key(metrics), other.key(metrics), one.key(others)}) == 3
+    assert one.name != other.name
+    assert one.unit({"strength": 0.5}).key != other.unit({"strength": 0.5}).key

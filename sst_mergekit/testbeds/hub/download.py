@@ -10,7 +10,7 @@ from typing import Any
 
 from sst_mergekit.errors import DataError
 from sst_mergekit.evaluation.rows import Row, Source, hub_rows
-from sst_mergekit.files import write_text
+from sst_mergekit.files import sha256, write_text
 
 MANIFEST = "manifest.json"
 DATASETS = ("beavertails", "mmlu", "humaneval", "xstest")
@@ -84,11 +84,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """Return the manifest of a data folder; empty where there is none."""
     path = folder / MANIFEST
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _note(folder: Path, name: str, about: Mapping[str, Any]) -> None:

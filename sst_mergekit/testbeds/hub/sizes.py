@@ -5,13 +5,12 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
-from sst_mergekit.errors import SstError
-from sst_mergekit.statistics.fingerprint import weights_fingerprint
-from sst_mergekit.testbeds.hub.loading import Loading, loading_of
-from sst_mergekit.testbeds.hub.making import local_model
 from sst_mergekit.testbeds.hub.prepare import required
-from sst_mergekit.testbeds.hub.testbed import RANK, RATE, HubTestbed, Origin
+from sst_mergekit.testbeds.hub.testbed import RATE, HubTestbed, Origin
 from sst_mergekit.testbeds.options import ModelOptions
+from sst_mergekit.testbeds.real.loading import Loading, loading_of
+from sst_mergekit.testbeds.real.making import weights_of
+from sst_mergekit.testbeds.real.units import RANK
 from sst_mergekit.testbeds.tiny.facts import TaskSize
 
 BEAVERTAILS = {"minimal": "30k", "full": "330k"}
@@ -36,9 +35,9 @@ def worlds(
     hashes = required(Path(cache_dir), BEAVERTAILS[mode]) if read else {}
     origin = Origin(
         model.full_name,
-        _fingerprint(model.full_name) if read else "",
+        _weights(model.full_name) if read else "",
         cache_dir,
-        tuple(hashes.items()),
+        hashes,
         model.sizes[mode],
         BEAVERTAILS[mode],
         loading_of(model) if read else Loading(model.torch_dtype, model.device_map),
@@ -46,9 +45,4 @@ def worlds(
     return [HubTestbed(seed, origin) for seed in seeds]
 
 
-@functools.lru_cache(maxsize=32)
-def _fingerprint(full_name: str) -> str:
-    found = weights_fingerprint(local_model(full_name))
-    if found is None:
-        raise SstError(f"{full_name}: no safetensors; give a checkpoint in safetensors")
-    return found
+_weights = functools.lru_cache(maxsize=32)(weights_of)

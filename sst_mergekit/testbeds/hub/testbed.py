@@ -13,18 +13,16 @@ from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
 from sst_mergekit.testbeds.hub import making, subjects
-from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.measured import parted
-from sst_mergekit.testbeds.model import SYMBOLIC, Model, Owner, of_model
+from sst_mergekit.testbeds.model import SYMBOLIC, Model, of_model
 from sst_mergekit.testbeds.options import Sizes
+from sst_mergekit.testbeds.real import units
+from sst_mergekit.testbeds.real.loading import Loading
+from sst_mergekit.testbeds.real.units import Treatment
 from sst_mergekit.testbeds.scores import TASKS, Scores, scores_of
-from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny.facts import TaskSize
-from sst_mergekit.testbeds.tiny.making import coordinates
-from sst_mergekit.testbeds.tiny.testbed import CALIBRATION as CALIBRATION_ROWS
 
-RANK, RATE, PASSES = 16, 2e-4, 2  # of the experts, and how often each row is seen
-REFIT_SCALE = 0.1  # the tiny world's rates of the refit, whose models are thousands of times smaller
+RATE, PASSES = 2e-4, 2  # of the experts, and how often each row is seen
+MAX_LENGTH = 1024  # tokens of a conversation
 CALIBRATION, DEVELOPMENT = 256, 200  # at most, and no more than rows to train on, prompts of the test split
 HUMANEVAL = "sst_humaneval"
 # whose batch size of the configuration a task takes; every other is of prompts as BeaverTails' are
@@ -32,7 +30,7 @@ DATASET_OF = {"sst_mmlu": "mmlu", HUMANEVAL: "humaneval"}
 EXPERTS = {"utility_lora": "train/utility.jsonl", "safety": "train/safety.jsonl"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Origin:
     """What the worlds of all seeds are made from.
 
@@ -47,14 +45,10 @@ class Origin:
     full_name: str
     weights: str
     data: str
-    hashes: tuple[tuple[str, str], ...]
+    hashes: dict[str, str]
     sizes: Sizes
     beavertails: str
     loading: Loading
-
-    def __hash__(self) -> int:
-        """Of what tells origins apart; sizes hold lists."""
-        return hash((self.full_name, self.weights, self.hashes, self.loading))
 
 
 @dataclass(frozen=True)
@@ -63,11 +57,18 @@ class HubTestbed:
 
     seed: int
     origin: Origin
+    score_tasks = staticmethod(making.score_tasks)  # the work of a score on many small tasks
 
     @property
     def experts(self) -> Experts:
         """What recipes name."""
         return SYMBOLIC
+
+    @property
+    def how(self) -> Treatment:
+        """How models are treated."""
+        batch = self.origin.sizes.batch_sizes["beavertails"]
+        return Treatment(self.origin.loading, batch, MAX_LENGTH, training={"batch_size": batch})
 
     @property
     def harmful_prompts(self) -> int:
@@ -122,25 +123,6 @@ class HubTestbed:
         """Return what a recipe names, (see ``Testbed``); ``utility_lora`` is the utility expert's adapter."""
         return _unit(self, name)
 
-    def train(self, name: str, rows: Sequence[str], **more: Any) -> Unit:
-        """Return the unit of a LoRA; `more`: parents, ``steps``, ``learning_rate``, ``refusals``."""
-        batch = self.origin.sizes.batch_sizes["beavertails"]
-        options = {
-            "steps": more.pop("steps"),
-            "learning_rate": more.pop("learning_rate", RATE),
-            **{"rank": RANK, "batch_size": batch, "seed": self.seed},
-        }
-        inputs = {"rows": list(rows), "options": options, "loading": asdict(self.origin.loading)}
-        inputs |= {"refusals": more.pop("refusals")} if "refusals" in more else {}
-        return Unit("train", f"{name}, seed {self.seed}", making.train, inputs, more)
-
-    def measure(self, name: str, rows: str, kind: str, labels: str, **parents: Unit) -> Unit:
-        """Return the unit of statistics."""
-        inputs = {"rows": rows, "kind": kind, "labels": labels, "seed": self.seed}
-        inputs |= {"batch_size": self.origin.sizes.batch_sizes["beavertails"]}
-        inputs |= {"loading": asdict(self.origin.loading)}
-        return Unit("statistics", f"{name}, seed {self.seed}", making.measure, inputs, parents)
-
     def task_data(self, size: TaskSize) -> Unit:
         """Return the unit of the tasks of experiment 2: subjects of MMLU."""
         about = {"tasks": size.tasks, "rows": size.rows, "prompts": size.prompts, "seed": self.seed}
@@ -149,65 +131,31 @@ class HubTestbed:
 
     def task_expert(self, task: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of a task's adapter."""
-        more = {"steps": size.steps, "learning_rate": size.rate}
-        return self.train(task, [f"train/{task}.jsonl"], **more, **parents)
-
-    def task_score(self, owner: Owner, model: Model, split: str) -> Unit:
-        """Return the unit that scores a model on the tasks of `owner`."""
-        inputs = {"split": split, **self.asked(QUESTIONS, shots=0)}
-        parents = {"data": owner.unit("tasks")}
-        return of_model(owner, "score", model, inputs, making.score_tasks, parents, f"{split}, ")
+        options = {**self.how.training, "steps": size.steps, "learning_rate": size.rate}
+        return units.lora(self, task, [f"train/{task}.jsonl"], options, **parents)
 
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert, on all that it was trained on."""
-        return self.measure(f"{task}-{kind}", f"train/{task}.jsonl", kind, "given", **parents)
+        rows = f"train/{task}.jsonl"
+        return units.statistics(self, f"{task}-{kind}", rows, kind, "given", None, **parents)
 
 
 def _of_mmlu(origin: Origin) -> dict[str, str]:
-    return {name: digest for name, digest in origin.hashes if name.startswith("mmlu/")}
+    return {name: digest for name, digest in origin.hashes.items() if name.startswith("mmlu/")}
 
 
 @functools.lru_cache(maxsize=4096)
 def _unit(world: HubTestbed, name: str) -> Unit:
-    origin, label = world.origin, f"{name}, seed {world.seed}"
+    origin = world.origin
     if name == "base":
-        inputs = {"full_name": origin.full_name, "weights": origin.weights}
-        return Unit("model", origin.full_name, making.fetch, inputs)
+        return units.model(origin.full_name, origin.weights)
     if name == "data":
-        return Unit("data", label, making.prepare, _data(origin, world.seed))
+        return units.made(world, "data", name, making.prepare, _data(origin, world.seed), {})
     if name in EXPERTS:
         parents = {"data": world.unit("data"), "model": world.unit("base")}
-        return world.train(name, [EXPERTS[name]], steps=_steps(origin.sizes), **parents)
-    if name == "utility":
-        parents = {"model": world.unit("base"), "adapter": world.unit("utility_lora")}
-        return Unit("fold", label, making.whole, {}, parents)
-    kind, *numbers = name.split("/")
-    if kind in ("trained", "few_shot"):
-        *refusals, steps, rate = numbers
-        parents = {"data": world.unit("data"), "model": world.unit("utility")}
-        more = {"steps": int(steps), "learning_rate": float(rate)} | parents
-        if refusals:
-            return world.train(name, CALIBRATION_ROWS[:1], refusals=int(refusals[0]), **more)
-        return world.train(name, CALIBRATION_ROWS, **more)
-    return _refit(world, name) if name.startswith("refit/") else _statistics(world, name)
-
-
-def _refit(world: HubTestbed, name: str) -> Unit:
-    origin = world.origin
-    needs = ("data", "base", "utility", "safety", "utility-kronecker", "safety-kronecker")
-    inputs = {"rate": float(name.split("/")[1]) * REFIT_SCALE, "rank": RANK, "seed": world.seed}
-    inputs |= {"batch_size": origin.sizes.batch_sizes["beavertails"], "loading": asdict(origin.loading)}
-    parents = {need: world.unit(need) for need in needs}
-    return Unit("train", f"{name}, seed {world.seed}", making.refit, inputs, parents)
-
-
-def _statistics(world: HubTestbed, name: str) -> Unit:
-    measured, kind, _ = parted(name)
-    parents = {"data": world.unit("data"), "model": world.unit(measured.model)}
-    if measured.adapter:
-        parents["adapter"] = world.unit(measured.adapter)
-    parents |= {need: world.unit(need) for need in coordinates(kind)}
-    return world.measure(name, f"calibration/{measured.data[0]}.jsonl", kind, measured.labels, **parents)
+        options = {**world.how.training, "steps": _steps(origin.sizes), "learning_rate": RATE}
+        return units.lora(world, name, [EXPERTS[name]], options, **parents)
+    return units.folded(world) if name == "utility" else units.following(world, name)
 
 
 def _data(origin: Origin, seed: int) -> dict[str, Any]:
@@ -218,7 +166,7 @@ def _data(origin: Origin, seed: int) -> dict[str, Any]:
         "beavertails": origin.beavertails,
         "seed": seed,
     }
-    return {"data": origin.data, "hashes": dict(origin.hashes), "sizes": sizes, "wanted": wanted}
+    return {"data": origin.data, "hashes": origin.hashes, "sizes": sizes, "wanted": wanted}
 
 
 def _steps(sizes: Sizes) -> int:

@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.files import write_text
-from sst_mergekit.testbeds import scoring
-from sst_mergekit.testbeds.hub.loading import Loading
-from sst_mergekit.testbeds.hub.making import local_model
+from sst_mergekit.testbeds import divergence, scoring
+from sst_mergekit.testbeds.harness import language_model
+from sst_mergekit.testbeds.real.loading import Loading
+from sst_mergekit.testbeds.real.making import spec_of
 from sst_mergekit.testbeds.scoring import Inputs, Parents
-
-
-def fetch(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Link the folder of a model or an adapter, so that recipes can name it."""
-    out.symlink_to(local_model(inputs["place"], adapters=True))
 
 
 def make_data(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -55,7 +51,7 @@ def _answered(inputs: Inputs, utility: Path) -> list[Any]:
     from sst_mergekit.statistics.responding import respond
     from sst_mergekit.statistics.rows import Source, read_conversations
 
-    spec = _spec(inputs, utility)
+    spec = spec_of(inputs, utility)
     tokenizer = load_tokenizer(spec)
     sources = [Source(file) for file in inputs["prompts"]]
     rows = [row for each in sources for row in read_conversations(each, None, 0, unanswered=True)]
@@ -70,53 +66,21 @@ def _write(path: Path, rows: Iterable[Any]) -> None:
 
 
 def score(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Write lm-eval's table of the model that `inputs` name, and on the test split its scores by prompt."""
-    from sst_mergekit.testbeds.prompt_scores import write_prompt_scores
-
-    out.mkdir()
-    with scoring.checkpoint(inputs, parents, out) as (model, adapter):
-        results = _results(model, adapter, inputs)
-    scoring.write_table(results, out)
-    if inputs["split"] == "test":
-        write_prompt_scores(results, out)
+    """Score a model on the documents of a split (see ``scoring.score``)."""
+    scoring.score(inputs, parents, out, _results)
 
 
-def _results(model: Path, adapter: Path | None, inputs: Inputs) -> dict[str, Any]:
-    from lm_eval.models.huggingface import HFLM
-
+def _results(model: Path, adapter: Path | None, _data: Path, inputs: Inputs) -> dict[str, Any]:
     from sst_mergekit.evaluation.harness import score as evaluate
-    from sst_mergekit.merging.recipe import quiet_libraries
     from sst_mergekit.testbeds.own.tasks import chosen, loaded
 
-    quiet_libraries()
-    loading = Loading(**inputs["loading"])
-    place = {"parallelize": True} if loading.spreads else {"device": loading.device}
-    make: Any = HFLM  # lm-eval's registry hides its parameters
-    lm = make(
-        pretrained=str(model),
-        peft=str(adapter) if adapter else None,
-        dtype=loading.dtype,
-        batch_size=inputs["batch_size"],
-        **place,
-    )
-    tasks = loaded(inputs)
-    template = bool(lm.tokenizer.chat_template)
-    documents = chosen(inputs, tasks)
+    batch = {"batch_size": inputs["batch_size"]}
+    lm, tasks = language_model(model, adapter, Loading(**inputs["loading"]), **batch), loaded(inputs)
+    template, documents = bool(lm.tokenizer.chat_template), chosen(inputs, tasks)
     return evaluate(lm, tasks, confirm_run_unsafe_code=True, apply_chat_template=template, samples=documents)
 
 
 def diverge(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Hold a model against the utility expert on held-out benign rows (see ``write_divergence``)."""
-    from sst_mergekit.merging.recipe import quiet_libraries
-    from sst_mergekit.testbeds.divergence import write_divergence
-
-    quiet_libraries()
-    out.mkdir()
-    rows = parents["data"] / "held_out" / "benign.jsonl"
-    with scoring.checkpoint(inputs, parents, out) as (model, adapter):
-        utility, other = _spec(inputs, parents["utility"]), _spec(inputs, model, adapter)
-        write_divergence(utility, other, rows, out, inputs["batch_size"], inputs["max_length"])
-
-
-def _spec(inputs: Inputs, model: Path, adapter: Path | None = None) -> Any:
-    return Loading(**inputs["loading"]).spec(str(model), str(adapter) if adapter else None)
+    """Hold a model against the utility expert (see ``divergence.diverge``)."""
+    spec, sizes = Loading(**inputs["loading"]).spec, (inputs["batch_size"], inputs["max_length"])
+    divergence.diverge(inputs, parents, out, spec, *sizes)

@@ -6,6 +6,8 @@ import functools
 from pathlib import Path
 from typing import Any
 
+from sst_mergekit.testbeds.harness import language_model
+from sst_mergekit.testbeds.real.loading import Loading
 from sst_mergekit.testbeds.scoring import Inputs
 
 RESPONSE_TOKENS = 24
@@ -22,21 +24,10 @@ def results_of(model: Path, adapter: Path | None, data_dir: Path, inputs: Inputs
 
     The model's programs are run in the sandboxed executor: the world's own tiny models write them.
     """
-    from lm_eval.models.huggingface import HFLM
-
     from sst_mergekit.evaluation.harness import score
-    from sst_mergekit.merging.recipe import quiet_libraries
 
-    quiet_libraries()
-    make: Any = HFLM  # lm-eval's registry hides its parameters
-    lm = make(
-        pretrained=str(model),
-        peft=str(adapter) if adapter else None,
-        device="cpu",
-        dtype="float32",
-        batch_size=inputs["batch_size"],
-        max_length=inputs["max_length"],
-    )
+    more = {key: inputs[key] for key in ("batch_size", "max_length")}
+    lm = language_model(model, adapter, Loading("float32", "cpu"), **more)
     chosen = _tasks(str(data_dir), tuple(inputs["tasks"]), inputs["samples"])
     return score(lm, chosen, confirm_run_unsafe_code=True, apply_chat_template=True)
 

@@ -6,24 +6,15 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sst_mergekit.baselines.shared.method import Experts
-from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.files import write_text
 from sst_mergekit.testbeds import scoring
+from sst_mergekit.testbeds.derived import CONFIG, axes_of, refitted
 from sst_mergekit.testbeds.scoring import Inputs, Parents
 
-if TYPE_CHECKING:
-    from sst_mergekit.statistics.axes import AxesSource
-
-CONFIG = "adapter_config.json"
-SUBSPACE_RANK = 16
 RESPONSE_TOKENS = 24
-REFIT_STRENGTH, REFIT_COST = 0.7, DEFAULTS.cost
 DIVERGENCE_BATCH = 64
 # what is trained, and from what; the utility expert of a drifted world comes from the aligned model
 PARTS = {
@@ -99,7 +90,7 @@ def measure(inputs: Inputs, parents: Parents, out: Path) -> None:
         spec = ModelSpec(str(parents["model"]), str(adapter) if adapter else None)
         options = Options(kind, labels=inputs["labels"], batch_size=32, seed=inputs["seed"], progress=False)
         sources = [Source(str(path), weight=1.0) for path in files if path.stat().st_size]
-        axes = axes_of(experts_of(parents), kind)
+        axes = axes_of(parents, kind)
         samples = inputs["samples"]
         estimate(spec, sources, out, options, samples=samples, axes=axes, respond=RESPONSE_TOKENS)
 
@@ -115,17 +106,6 @@ def refit(inputs: Inputs, parents: Parents, out: Path) -> None:
     quiet_libraries()
     options = Options(learning_rate=inputs["rate"], seed=inputs["seed"], progress=False)
     fit(ModelSpec(str(parents["utility"])), *refitted(parents, SAFETY_RANK), out, options)
-
-
-def refitted(parents: Parents, rank: int):  # noqa: ANN201
-    """Return what a refit starts from, and its calibration data."""
-    from sst_mergekit.statistics.rows import Source
-    from sst_mergekit.training.refit_settings import Data, Start
-
-    experts, rows = experts_of(parents), parents["data"] / "calibration"
-    utility, safety = experts.fisher("kronecker")
-    start = Start(experts.base, experts.safety, REFIT_STRENGTH, rank, (safety, utility), REFIT_COST)
-    return start, Data(Source(str(rows / "harm.jsonl")), Source(str(rows / "benign.jsonl")))
 
 
 def score(inputs: Inputs, parents: Parents, out: Path) -> None:
@@ -144,17 +124,11 @@ def score_tasks(inputs: Inputs, parents: Parents, out: Path) -> None:
 
 
 def diverge(inputs: Inputs, parents: Parents, out: Path) -> None:
-    """Hold a model against the utility expert on held-out benign rows (see ``write_divergence``)."""
-    from sst_mergekit.merging.recipe import quiet_libraries
+    """Hold a model against the utility expert (see ``divergence.diverge``)."""
     from sst_mergekit.statistics.settings import ModelSpec
-    from sst_mergekit.testbeds.divergence import write_divergence
+    from sst_mergekit.testbeds import divergence
 
-    quiet_libraries()
-    out.mkdir()
-    utility, rows = ModelSpec(str(parents["utility"])), parents["data"] / "held_out" / "benign.jsonl"
-    with scoring.checkpoint(inputs, parents, out) as (model, adapter):
-        other = ModelSpec(str(model), str(adapter) if adapter else None)
-        write_divergence(utility, other, rows, out, DIVERGENCE_BATCH, 256)
+    divergence.diverge(inputs, parents, out, ModelSpec, DIVERGENCE_BATCH, 256)
 
 
 @contextlib.contextmanager
@@ -166,42 +140,3 @@ def halved(adapter: Path) -> Iterator[Path]:
         shutil.copytree(adapter, half)
         write_text(half / CONFIG, json.dumps(config | {"lora_alpha": config["lora_alpha"] / 2}))
         yield half
-
-
-def axes_of(experts: Experts, kind: str) -> AxesSource | None:
-    """Return the coordinates that a kind is measured in."""
-    from sst_mergekit.adapters.deltas import deltas
-    from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
-
-    if kind == "ekfac":
-        utility, safety = experts.fisher("kronecker")
-        return AxesSource(
-            lambda: joint_basis(safety, utility, DEFAULTS.damping), {"basis": [safety, utility]}
-        )
-    if kind == "subspace":
-        pair = experts.base, experts.safety
-        return AxesSource(lambda: patch_axes(deltas(*pair), SUBSPACE_RANK), {"patch": list(pair)})
-    return None
-
-
-@dataclass(frozen=True)
-class _Made(Experts):
-    """Experts whose statistics lie where the store put them."""
-
-    places: Mapping[str, Path] = field(default_factory=dict)
-
-    def fisher(self, kind: str) -> tuple[str, str]:
-        return str(self.places[f"utility-{kind}"]), str(self.places[f"safety-{kind}"])
-
-
-def coordinates(kind: str) -> tuple[str, ...]:
-    """Return the units that a kind of statistics is measured in the coordinates of."""
-    return {"ekfac": ("utility-kronecker", "safety-kronecker"), "subspace": ("base", "safety")}.get(kind, ())
-
-
-def experts_of(parents: Parents) -> Experts:
-    """Return what recipes know experts by, at the places of `parents`."""
-    base, utility, safety = (parents.get(name, Path()) for name in ("base", "utility", "safety"))
-    whole = safety != Path() and not (safety / CONFIG).is_file()
-    expert = str(safety) if whole else f"{base}+{safety}"
-    return _Made(str(base), str(utility), expert, "", "", places=parents)

@@ -11,10 +11,9 @@ from typing import Any
 from sst_mergekit.baselines.shared.method import Experts
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.testbeds import scoring
-from sst_mergekit.testbeds.measured import parted
-from sst_mergekit.testbeds.model import SYMBOLIC, Model, Owner, of_model
+from sst_mergekit.testbeds.derived import derived
+from sst_mergekit.testbeds.model import SYMBOLIC, Model, of_model
 from sst_mergekit.testbeds.scores import TASKS, Scores, scores_of
-from sst_mergekit.testbeds.shares import QUESTIONS
 from sst_mergekit.testbeds.tiny import facts, making
 from sst_mergekit.testbeds.tiny.facts import TaskSize
 from sst_mergekit.testbeds.tiny.world import FORMAT, WorldSize
@@ -38,6 +37,7 @@ class TinyWorld:
     size: WorldSize
     samples: int
     batch_size: int = BATCH_SIZE
+    score_tasks = staticmethod(making.score_tasks)  # the work of a score on many small tasks
 
     @property
     def experts(self) -> Experts:
@@ -96,11 +96,6 @@ class TinyWorld:
         """Return what a recipe names (see ``Testbed``); in a drifted world ``aligned`` too."""
         return _unit(self, name)
 
-    def adapter(self, name: str, **inputs: Any) -> Unit:
-        """Return the unit of an adapter trained on calibration rows over the utility expert."""
-        parents = {"data": self.unit("data"), "model": self.unit("utility")}
-        return self._unit("train", name, making.train_adapter, {**inputs, "rank": RANK}, parents)
-
     def task_data(self, size: TaskSize) -> Unit:
         """Return the unit of the tasks of experiment 2: facts that the base does not know."""
         inputs = {"tasks": size.tasks, "rows": size.rows, "prompts": size.prompts}
@@ -111,12 +106,6 @@ class TinyWorld:
         inputs = {"rows": [f"train/{task}.jsonl"], "steps": size.steps, "lr": size.rate, "rank": size.rank}
         return self._unit("train", task, making.train_adapter, inputs, parents)
 
-    def task_score(self, owner: Owner, model: Model, split: str) -> Unit:
-        """Return the unit that scores a model on the tasks of `owner`."""
-        inputs = {"split": split, **self.asked(QUESTIONS, shots=0)}
-        parents = {"data": owner.unit("tasks")}
-        return of_model(owner, "score", model, inputs, making.score_tasks, parents, f"{split}, ")
-
     def task_statistics(self, task: str, kind: str, size: TaskSize, **parents: Unit) -> Unit:
         """Return the unit of statistics of a task's expert."""
         inputs = {"rows": [f"train/{task}.jsonl"], "kind": kind, "labels": "given", "samples": size.samples}
@@ -124,9 +113,6 @@ class TinyWorld:
 
     def _unit(self, kind: str, name: str, work: Any, inputs: dict[str, Any], parents: Any = None) -> Unit:
         return Unit(kind, f"{name}, seed {self.seed}", work, {**inputs, "seed": self.seed}, parents or {})
-
-
-CALIBRATION = ["calibration/harm.jsonl", "calibration/benign.jsonl"]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -140,29 +126,16 @@ def _unit(world: TinyWorld, name: str) -> Unit:
             needs = ("data", "aligned")
         parents = {part: world.unit(part) for part in needs}
         return world._unit("train", name, making.train_part, {"part": name, "world": size}, parents)
-    kind, *numbers = name.split("/")
+    kind, facts, parents = derived(world, name)
     if kind == "refit":
-        needs = ("data", "base", "utility", "safety", "utility-kronecker", "safety-kronecker")
-        parents = {need: world.unit(need) for need in needs}
-        return world._unit("train", name, making.refit, {"rate": float(numbers[0])}, parents)
+        return world._unit("train", name, making.refit, facts, parents)
     if kind == "trained":
-        return world.adapter(name, rows=CALIBRATION, steps=int(numbers[0]), lr=float(numbers[1]))
-    if kind == "few_shot":
-        refusals, steps, rate = int(numbers[0]), int(numbers[1]), float(numbers[2])
-        return world.adapter(name, rows=CALIBRATION[:1], refusals=refusals, steps=steps, lr=rate)
-    return _statistics(world, name)
-
-
-def _statistics(world: TinyWorld, name: str) -> Unit:
-    measured, kind, samples = parted(name)
-    parents = {"data": world.unit("data"), "model": world.unit(measured.model)}
-    if measured.adapter:
-        parents["adapter"] = world.unit(measured.adapter)
-    parents |= {need: world.unit(need) for need in making.coordinates(kind)}
+        inputs = {"lr": facts.pop("rate"), "rank": RANK, **facts}
+        return world._unit("train", name, making.train_adapter, inputs, parents)
+    site = facts["site"]
     inputs = {
-        "rows": [f"calibration/{data}.jsonl" for data in measured.data],
-        "labels": measured.labels,
-        "halved": measured.halved,
-        **{"kind": kind, "samples": samples or world.samples},
+        "rows": [f"calibration/{data}.jsonl" for data in site.data],
+        **{"labels": site.labels, "halved": site.halved},
+        **{"kind": facts["kind"], "samples": facts["samples"] or world.samples},
     }
     return world._unit("statistics", name, making.measure, inputs, parents)

@@ -5,89 +5,62 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import RecipeError
+from sst_mergekit.experiments.strategies.space import Parameter, corners, spelled
+from sst_mergekit.experiments.strategies.strategy import Settings
+from sst_mergekit.experiments.sweep import Subject
 from sst_mergekit.files import sha256
 from sst_mergekit.jobs.unit import Unit
 from sst_mergekit.merging.recipe import fold_adapter, write_recipe
-from sst_mergekit.sweeping.space import Parameter, Settings, corners, spelled
-from sst_mergekit.sweeping.subject import Subject
+from sst_mergekit.testbeds.harness import language_model
+from sst_mergekit.testbeds.real.loading import Loading
 from sst_mergekit.testbeds.scoring import merged, write_table
 
 PLACES = frozenset({"model", "base_model", "fisher"})  # keys whose values are models and statistics
 _STEP = re.compile(r"([\w-]+)|\[(\d+)\]")
 
 
-@dataclass(frozen=True)
-class Scoring:
-    """How merges are scored.
-
-    Attributes:
-        tasks: names of lm-eval tasks and groups.
-        include_path: a folder of the user's tasks, absolute, beside ours and lm-eval's.
-        data_dir: the folder of the development split, absolute; None for the Hub.
-        samples: prompts a task at most (None: all).
-        batch_size, device, dtype: of the merged model (device None: a GPU where there is one).
-        chat_template: whether the tokenizer's is applied.
-        unsafe_code: whether programs that the model writes may be run.
-        seed: of methods with random numbers.
-    """
-
-    tasks: tuple[str, ...]
-    include_path: str | None
-    data_dir: str | None
-    samples: int | None
-    batch_size: int
-    device: str | None
-    dtype: str
-    chat_template: bool
-    unsafe_code: bool
-    seed: int
-
-
-def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Scoring) -> Subject:
+def own_recipe(path: Path, space: tuple[Parameter, ...], scoring: Mapping[str, Any]) -> Subject:
     """Return a recipe as a subject.
 
+    Args:
+        path: of the recipe.
+        space: what is searched.
+        scoring: ``tasks`` (names), ``include_path`` and ``data_dir`` (absolute, or None), ``samples``
+            (prompts a task at most; None: all), ``batch_size``, ``device`` (None: a GPU where there is one),
+            ``dtype``, ``chat_template``, ``unsafe_code`` (whether the model's programs may be run), ``seed``.
+
     Raises:
-        RecipeError: the recipe cannot be merged as it is, or at an end of a parameter's values.
+        RecipeError: the recipe cannot be read.
     """
     from sst_mergekit import __version__
     from sst_mergekit.jobs.manifest import tree_hash
+    from sst_mergekit.recipe.parse import load_recipe
 
-    body = absolute(read(path))
-    models = {place: _fingerprint(place) for place in sorted(set(_places(body)))}
+    body = absolute(load_recipe(path).raw)
+    named = _references(body).values()
+    models = {place: _fingerprint(place) for place in sorted({p for v in named for p in v.split("+")})}
+    data, own = scoring["data_dir"], scoring["include_path"]
     about = {
-        "recipe": body,
         "models": models,
-        "scoring": asdict(scoring),
-        "data": tree_hash(Path(scoring.data_dir)) if scoring.data_dir else None,
-        "own_tasks": tree_hash(Path(scoring.include_path)) if scoring.include_path else None,
+        "scoring": scoring,
+        "data": tree_hash(Path(data)) if data else None,
+        "own_tasks": tree_hash(Path(own)) if own else None,
         "version": __version__,
     }
     folds = {
         f"folded {reference}": Unit("fold", reference, fold, {"reference": reference, "models": models})
-        for reference in sorted(_adapted(body))
+        for reference in sorted({value for value in named if "+" in value})
     }
 
     def unit(settings: Settings) -> Unit:
         inputs = about | {"recipe": with_settings(path, body, settings)}
         return Unit("score", f"{path.stem}, {spelled(settings)}", score, inputs, folds)
 
-    return Subject(path.stem, space, unit, about)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return a recipe as written.
-
-    Raises:
-        RecipeError: it cannot be read.
-    """
-    from sst_mergekit.recipe.parse import load_recipe
-
-    return copy.deepcopy(dict(load_recipe(path).raw))
+    return Subject(path.stem, space, unit)
 
 
 def parameters_of(path: Path) -> frozenset[str]:
@@ -118,10 +91,11 @@ def check(path: Path, space: Sequence[Parameter], folder: Path) -> None:
         RecipeError: it has a fault.
     """
     from sst_mergekit.recipe.check import check_recipe
+    from sst_mergekit.recipe.parse import load_recipe
 
     for settings in corners(space):
         written = folder / path.name
-        write_recipe(written, with_settings(path, read(path), settings))
+        write_recipe(written, with_settings(path, load_recipe(path).raw, settings))
         faults = [fault for fault in check_recipe(written) if not fault.warning]
         if faults:
             where = f" with {spelled(settings)}" if settings else ""
@@ -143,44 +117,36 @@ def with_settings(path: Path, recipe: Mapping[str, Any], settings: Settings) -> 
             shared = body.get("parameters") or {}
             body["parameters"] = {**shared, name: value}
             continue
-        steps = [int(index) if index else key for key, index in _STEP.findall(name)]
-        at: Any = body
         try:
-            for step in steps[:-1]:
-                at = at[step]
-            at[steps[-1]]  # noqa: B018  (it must be there)
-            at[steps[-1]] = value
+            _put(body, name, value)
         except (KeyError, IndexError, TypeError):
             raise RecipeError(f"{path}: has no {name}; write the parameter there first") from None
     return body
 
 
-def absolute(recipe: dict[str, Any]) -> dict[str, Any]:
+def _put(body: Any, place: str, value: Any) -> None:
+    """Change what is at a place of a recipe, which must be there."""
+    *steps, last = [int(index) if index else key for key, index in _STEP.findall(place)]
+    for step in steps:
+        body = body[step]
+    body[last]  # noqa: B018  (it must be there)
+    body[last] = value
+
+
+def absolute(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return the recipe with the local models and statistics by absolute paths, for workers elsewhere."""
-
-    def spell(value: str) -> str:
-        parts = value.split("+")
-        return "+".join(str(Path(p).absolute()) if Path(p).exists() else p for p in parts)
-
-    def walk(value: Any, key: str = "") -> Any:
-        if isinstance(value, dict):
-            return {name: walk(each, str(name)) for name, each in value.items()}
-        if isinstance(value, list):
-            return [walk(each) for each in value]
-        return spell(value) if key in PLACES and isinstance(value, str) else value
-
-    return walk(recipe)
+    body = copy.deepcopy(dict(recipe))
+    for place, value in _references(recipe).items():
+        parts = (str(Path(p).absolute()) if Path(p).exists() else p for p in value.split("+"))
+        _put(body, place, "+".join(parts))
+    return body
 
 
 def score(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
     """Merge a recipe by mergekit, write the table of its scores, and delete the merge."""
-    from sst_mergekit.merging.recipe import quiet_libraries
-
-    quiet_libraries()
     out.mkdir()
-    how = Scoring(**{**inputs["scoring"], "tasks": tuple(inputs["scoring"]["tasks"])})
-    with merged(inputs["recipe"], parents, out, how.seed) as model:
-        write_table(_results(model, how), out)
+    with merged(inputs["recipe"], parents, out, inputs["scoring"]["seed"]) as model:
+        write_table(_results(model, inputs["scoring"]), out)
 
 
 def fold(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> None:
@@ -188,20 +154,18 @@ def fold(inputs: Mapping[str, Any], parents: Mapping[str, Path], out: Path) -> N
     fold_adapter(inputs["reference"], out)
 
 
-def _results(model: Path, how: Scoring) -> dict[str, Any]:
-    from lm_eval.models.huggingface import HFLM
-
+def _results(model: Path, how: Mapping[str, Any]) -> dict[str, Any]:
     from sst_mergekit.evaluation.harness import load_tasks
     from sst_mergekit.evaluation.harness import score as evaluate
     from sst_mergekit.statistics.loading import default_device
 
-    metadata = {} if how.samples is None else {"samples": how.samples}
-    include = how.include_path or ()
-    tasks = load_tasks(list(how.tasks), data_dir=how.data_dir, include_path=include, metadata=metadata)
-    device = how.device or default_device()
-    loaded: Any = HFLM  # its decorator hides the arguments
-    lm = loaded(pretrained=str(model), device=device, dtype=how.dtype, batch_size=how.batch_size)
-    return evaluate(lm, tasks, confirm_run_unsafe_code=how.unsafe_code, apply_chat_template=how.chat_template)
+    metadata = {} if how["samples"] is None else {"samples": how["samples"]}
+    include, data_dir = how["include_path"] or (), how["data_dir"]
+    tasks = load_tasks(how["tasks"], data_dir=data_dir, include_path=include, metadata=metadata)
+    loading = Loading(how["dtype"], how["device"] or default_device())
+    lm = language_model(model, None, loading, batch_size=how["batch_size"])
+    confirmed, template = how["unsafe_code"], how["chat_template"]
+    return evaluate(lm, tasks, confirm_run_unsafe_code=confirmed, apply_chat_template=template)
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -216,19 +180,13 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _named(recipe: Mapping[str, Any]) -> Iterator[str]:
-    for key, value in _leaves(recipe):
-        if key.rpartition(".")[2] in PLACES and isinstance(value, str):
-            yield value
-
-
-def _places(recipe: Mapping[str, Any]) -> Iterator[str]:
-    for value in _named(recipe):
-        yield from value.split("+")
-
-
-def _adapted(recipe: Mapping[str, Any]) -> set[str]:
-    return {value for value in _named(recipe) if "+" in value}
+def _references(recipe: Mapping[str, Any]) -> dict[str, str]:
+    """Return the models and statistics that a recipe names, by their places in it."""
+    return {
+        key: value
+        for key, value in _leaves(recipe)
+        if key.rpartition(".")[2] in PLACES and isinstance(value, str)
+    }
 
 
 def _fingerprint(place: str) -> str | None:

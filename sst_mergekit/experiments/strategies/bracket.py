@@ -9,40 +9,45 @@ goes where safety rises most between two neighbours, so that the front is known 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from sst_mergekit.experiments.methods import Method, Settings
-from sst_mergekit.experiments.results import TARGET_SAFETY, Point
+from sst_mergekit.experiments.results import TARGET_SAFETY
+from sst_mergekit.experiments.strategies.strategy import Seen, Strategy
+from sst_mergekit.testbeds.scores import Scores
 
 CLOSE = 1.06  # a gap this narrow, as a ratio of strengths, is not halved again for the target's sake
 FINE = 1.01  # nor for the front's
 
 
-def propose(
-    method: Method, budget: int, points: Sequence[Point], aim: float = TARGET_SAFETY
-) -> list[Settings]:
-    """Return the next settings to try, one for each value of a second one; none when the budget is spent.
+def bracket(method: Method, budget: int, aim: float = TARGET_SAFETY) -> Strategy[Scores]:
+    """Return the strategy that tries one strength at a time for each value of a second setting.
 
     Args:
         method: whose settings.
         budget: how many it may try in all.
-        points: what it has tried, with development scores.
         aim: the safety on the development split that is searched for.
     """
-    values = _values(method)
-    found = []
-    for number, value in enumerate(values):
-        tried = {
-            p.settings["strength"]: p.dev.safety.value for p in points if _second(method, p.settings) == value
-        }
-        if len(tried) < (budget + number) // len(values):
-            strength = _next(method, tried, aim)
-            if _rounded(strength) in tried:  # too narrow a gap: the widest
-                line = sorted(tried)
-                gaps = zip([0.0, *line], line, strict=False)
-                strength = sum(max(gaps, key=lambda gap: gap[1] - gap[0])) / 2
-            found.append(_settings(method, strength, value))
-    return found
+    values = method.second[1] if method.second else (None,)
+
+    def strategy(seen: Seen[Scores]) -> list[Settings]:
+        found = []
+        for number, value in enumerate(values):
+            of_value = [pair for pair in seen if _second(method, pair[0]) == value]
+            tried = {settings["strength"]: scores.safety.value for settings, scores in of_value}
+            if len(tried) < (budget + number) // len(values):
+                found.append(_settings(method, _fresh(method, tried, aim), value))
+        return found
+
+    return strategy
+
+
+def _fresh(method: Method, tried: dict[float, float], aim: float) -> float:
+    """Return the next strength, in the middle of the widest gap where the best gap is too narrow."""
+    strength = _next(method, tried, aim)
+    if _rounded(strength) not in tried:
+        return strength
+    line = sorted(tried)
+    gaps = zip([0.0, *line], line, strict=False)
+    return sum(max(gaps, key=lambda gap: gap[1] - gap[0])) / 2
 
 
 def _next(method: Method, tried: dict[float, float], aim: float) -> float:
@@ -76,10 +81,6 @@ def _beside_the_safest(line: list[float], tried: dict[float, float], most: float
         return min(2 * line[-1], most)
     gaps = [gap for gap in zip([0.0, *line], line, strict=False) if safest & set(gap)]
     return sum(max(gaps, key=lambda gap: (gap[1] - gap[0], gap))) / 2
-
-
-def _values(method: Method) -> Sequence[float | None]:
-    return method.second[1] if method.second else (None,)
 
 
 def _second(method: Method, settings: Settings) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,10 +10,10 @@ from itertools import product
 from typing import Any
 
 from sst_mergekit.errors import SstError
+from sst_mergekit.experiments.strategies.strategy import Settings
 
 DIGITS = 4  # significant digits of a value within a range
 FORM = "NAME=A,B,C or NAME=LOW:HIGH[:COUNT][:log]"
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -140,11 +139,6 @@ def size(space: Sequence[Parameter]) -> int | None:
 def corners(space: Sequence[Parameter]) -> list[Settings]:
     """Return the settings of all first and of all last values."""
     return [{parameter.name: parameter.ends[end] for parameter in space} for end in (0, 1)]
-
-
-def canonical(settings: Mapping[str, Any]) -> str:
-    """Return the same text for the same settings, however they are ordered."""
-    return json.dumps(settings, sort_keys=True, ensure_ascii=False)
 
 
 def spelled(settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Optuna's samplers as a function of what was asked before: Optuna keeps nothing, the ledger does."""
+"""Optuna's samplers as a function of what was tried before: Optuna itself keeps nothing."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.sweeping.sampling import Asked
-from sst_mergekit.sweeping.space import Parameter
+from sst_mergekit.experiments.strategies.space import Parameter
+from sst_mergekit.experiments.strategies.strategy import Settings
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+
+    from sst_mergekit.experiments.strategies.sampled import Asked
 
 POPULATION = 12  # of NSGA-II: Optuna's 50 would be a random search in sweeps of this size
 
 
 def suggestions(
-    sampler: str, space: Sequence[Parameter], asked: Sequence[Asked], seed: int, count: int
-) -> Iterator[Asked]:
+    sampler: str, space: Sequence[Parameter], asked: Asked, seed: int, count: int
+) -> Iterator[Settings]:
     """Yield up to `count` settings for the next trial, each after the one before was refused.
 
     Args:
         sampler: ``tpe`` (multi-objective TPE, Ozaki et al. 2022) or ``nsga2`` (NSGA-II, Deb et al. 2002).
         space: what may be chosen.
-        asked: the trials before.
+        asked: the trials before; those outside of the space are left out.
         seed: of this trial.
         count: how many at most.
 
@@ -41,31 +43,48 @@ def suggestions(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", module="optuna")
+    study = _study(sampler, seed)
+    distributions = {parameter.name: _distribution(parameter) for parameter in space}
+    names = {parameter.name: parameter for parameter in space}
+    for number, (settings, scores) in enumerate(pair for pair in asked if _within(names, pair[0])):
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=TrialState.RUNNING if scores is None else TrialState.COMPLETE,
+                params={name: _coded(names[name], value) for name, value in settings.items()},
+                distributions=distributions,
+                values=None if scores is None else list(scores),
+                system_attrs=_generation(sampler, number),
+            )
+        )
+    for _ in range(count):
+        trial = study.ask(distributions)
+        settings = {name: _decoded(names[name], value) for name, value in trial.params.items()}
+        yield {parameter.name: settings[parameter.name] for parameter in space}
+        study.tell(trial, state=TrialState.FAIL)
+
+
+def _study(sampler: str, seed: int) -> Any:
+    import optuna
+
     chosen: Any = (
         optuna.samplers.TPESampler(seed=seed)
         if sampler == "tpe"
         else optuna.samplers.NSGAIISampler(population_size=POPULATION, seed=seed)
     )
-    study = optuna.create_study(directions=["maximize", "maximize"], sampler=chosen)
-    distributions = {parameter.name: _distribution(parameter) for parameter in space}
-    names = {parameter.name: parameter for parameter in space}
-    for one in asked:
-        if one.settings.keys() == names.keys() and all(_holds(names[n], v) for n, v in one.settings.items()):
-            study.add_trial(
-                optuna.trial.create_trial(
-                    state=TrialState.RUNNING if one.scores is None else TrialState.COMPLETE,
-                    params={name: _coded(names[name], value) for name, value in one.settings.items()},
-                    distributions=distributions,
-                    values=None if one.scores is None else list(one.scores),
-                    system_attrs=dict(one.notes),
-                )
-            )
-    for _ in range(count):
-        trial = study.ask(distributions)
-        settings = {name: _decoded(names[name], value) for name, value in trial.params.items()}
-        notes = dict(study.get_trials(deepcopy=False)[-1].system_attrs)
-        yield Asked({parameter.name: settings[parameter.name] for parameter in space}, None, notes)
-        study.tell(trial, state=TrialState.FAIL)
+    return optuna.create_study(directions=["maximize", "maximize"], sampler=chosen)
+
+
+def _generation(sampler: str, number: int) -> dict[str, int]:
+    """Return what NSGA-II notes of a trial, under the name that this Optuna gives it: its generation."""
+    if sampler == "tpe":
+        return {}
+    first = _study(sampler, 0)
+    first.ask({"any": _distribution(Parameter("any", (), 0.0, 1.0))})
+    return dict.fromkeys(first.get_trials(deepcopy=False)[0].system_attrs, number // POPULATION)
+
+
+def _within(space: dict[str, Parameter], settings: Settings) -> bool:
+    return settings.keys() == space.keys() and all(_holds(space[n], v) for n, v in settings.items())
 
 
 def _distribution(parameter: Parameter) -> BaseDistribution:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments.methods import EVERY, Method
 from sst_mergekit.experiments.names import methods
+from sst_mergekit.experiments.strategies.space import Parameter
+from sst_mergekit.experiments.strategies.strategy import Settings
+from sst_mergekit.experiments.sweep import Subject, shared_out
 from sst_mergekit.experiments.trials import trial
 from sst_mergekit.jobs.unit import Unit
-from sst_mergekit.sweeping.space import Parameter, Settings
-from sst_mergekit.sweeping.subject import Subject, shared_out
 from sst_mergekit.testbeds.model import SYMBOLIC
 from sst_mergekit.testbeds.options import ModelOptions
 from sst_mergekit.testbeds.tiny import sizes as tiny
@@ -84,5 +84,4 @@ def _subject(world: TinyWorld, method: Method, space: tuple[Parameter, ...]) -> 
     def unit(settings: Settings) -> Unit:
         return world.score(trial(world, method.name, settings).model, "dev")
 
-    about = {"world": dataclasses.asdict(world)}
-    return Subject(f"{method.name}, seed {world.seed}", space, unit, about)
+    return Subject(f"{method.name}, seed {world.seed}", space, unit)

@@ -7,24 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sst_mergekit.experiments.results import Point
+from sst_mergekit.experiments.strategies.space import spelled
+from sst_mergekit.experiments.sweep import Objectives
 from sst_mergekit.metrics import text
 from sst_mergekit.metrics.estimate import NOISE_LEVEL
 from sst_mergekit.metrics.tradeoff import hypervolume, pareto
-from sst_mergekit.sweeping.ledger import Row
-from sst_mergekit.sweeping.space import spelled
-from sst_mergekit.sweeping.subject import Objectives
 
 Body = dict[str, Any]
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255", "#999999")
 
 
-def report(found: Mapping[str, Sequence[Row]], objectives: Objectives, about: Body) -> Body:
+def report(found: Mapping[str, Sequence[Point]], objectives: Objectives, about: Body) -> Body:
     """Return the JSON of a sweep.
 
     ``.front`` holds the settings of all subjects that no other beats in both safety and utility,
     ``.subjects.<name>`` each one's own front, hypervolume and all that was tried.
     """
-    points = [_point(name, row) for name, rows in found.items() for row in rows]
+    points = [_point(name, each) for name, tried in found.items() for each in tried]
     subjects = {}
     for name in found:
         own = [point for point in points if point["subject"] == name]
@@ -34,11 +34,9 @@ def report(found: Mapping[str, Sequence[Row]], objectives: Objectives, about: Bo
     return {"front": front(points), "subjects": subjects, "metrics": metrics, **about}
 
 
-def _point(name: str, row: Row) -> Body:
-    if row.safety is None or row.utility is None:
-        raise ValueError(f"{name}: {spelled(row.settings)} has no scores")
-    rates = {"safety": asdict(row.safety), "utility": asdict(row.utility)}
-    return {"subject": name, "settings": row.settings, **rates}
+def _point(name: str, point: Point) -> Body:
+    rates = {"safety": asdict(point.dev.safety), "utility": asdict(point.dev.utility)}
+    return {"subject": name, "settings": point.settings, **rates}
 
 
 def front(points: Sequence[Body]) -> list[Body]:

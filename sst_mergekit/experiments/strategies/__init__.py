@@ -1,0 +1,1 @@
+"""What is tried next: brackets, lists, grids, random draws and Optuna's samplers, all of one form."""

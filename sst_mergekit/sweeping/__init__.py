@@ -1,1 +1,0 @@
-"""Searches a recipe's parameters for the front of safety and utility on the development split."""

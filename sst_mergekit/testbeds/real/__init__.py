@@ -1,0 +1,1 @@
+"""What testbeds of real models share: how they are loaded, trained, measured and asked."""
