@@ -8,7 +8,6 @@ from typing import Any
 
 from sst_mergekit.metrics.estimate import Estimate
 from sst_mergekit.reporting.examples import Examples, side_by_side
-from sst_mergekit.reporting.facts import Run, run_facts
 from sst_mergekit.reporting.groups import Grouped, by_category, by_subject, by_wrapping
 from sst_mergekit.reporting.pairs import Difference, differences
 from sst_mergekit.reporting.recipes import Recipes, recipes
@@ -34,7 +33,7 @@ class Part:
         categories, subjects, wrappings: rates by group of prompts.
         retained: of experiment 2.
         examples, recipes: of the chosen merges.
-        runs: facts of the runs.
+        runs: manifests of the runs.
     """
 
     model: str
@@ -53,7 +52,7 @@ class Part:
     retained: Retained | None
     examples: Examples
     recipes: Recipes | None
-    runs: list[Run]
+    runs: list[Body]
 
 
 def build(results: Results, examples: bool | None = None) -> Part:
@@ -85,7 +84,7 @@ def build(results: Results, examples: bool | None = None) -> Part:
         retained=retained(results.bodies["exp2"]) if "exp2" in results.bodies else None,
         examples=side_by_side([scored, attacked]) if shown else Examples(None, [], [], HIDDEN),
         recipes=recipes(body, scored) if body else None,
-        runs=[run_facts(manifest) for manifest in results.manifests],
+        runs=results.manifests,
     )
 
 

@@ -24,7 +24,8 @@ class Panel:
         figure: what they are of.
         lines: by method; the base's is dotted.
         doubled: whether numbers are on a scale of powers of 2.
-        bottom: where the figure's axis begins; None: at the lowest mean.
+        bottom: where the figure's axis begins; None: the means decide what is shown, and the bars of few
+            seeds end at the edge.
     """
 
     title: str
@@ -37,10 +38,7 @@ class Panel:
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Write a PNG of panels side by side; bars are 95 % intervals over seeds, where there are several.
-
-    The means decide what is shown: the bars of few seeds end at the edge.
-    """
+    """Write a PNG of panels side by side; bars are 95 % intervals over seeds, where there are several."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -71,9 +69,11 @@ def _panel(axis, panel: Panel) -> None:  # noqa: ANN001  (matplotlib is imported
             capsize=3,
             label=label(name),
         )
-    means = [mean for line in panel.lines.values() for _, mean, _ in line] or [0.0]
-    room = max(0.02, (max(means) - min(means)) / 4)
-    axis.set_ylim(min(means) - room if panel.bottom is None else panel.bottom, max(means) + room)
+    if panel.bottom is None:
+        means = [mean for line in panel.lines.values() for _, mean, _ in line] or [0.0]
+        room = max(0.02, (max(means) - min(means)) / 4)
+        axis.set_ylim(min(means) - room, max(means) + room)
+    axis.set_ylim(bottom=panel.bottom)
     if panel.doubled:
         axis.set_xlim(panel.ticks[0] / 1.2, panel.ticks[-1] * 1.2)
         axis.set_xscale("log", base=2)

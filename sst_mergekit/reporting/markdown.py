@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sst_mergekit.experiments.names import label
 from sst_mergekit.experiments.results import TARGET_SAFETY
@@ -207,9 +208,16 @@ def _recipes(part: Part) -> list[str]:
 def _runs(part: Part) -> list[str]:
     lines = ["### How to repeat it\n"]
     for run in part.runs:
-        versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
-        lines += [f"```sh\n{run.command}\n```\n", f"- code: {run.code}", f"- versions: {versions}"]
-        lines += [f"- configuration: SHA-256 {run.config}"]
-        lines += [f"- {name}: SHA-256 {digest}" for name, digest in run.data.items()]
-        lines += [f"- time: {run.seconds:g} s\n"]
+        versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+        lines += [f"```sh\n{run['command']}\n```\n", f"- code: {code(run['git'])}"]
+        lines += [f"- versions: {versions}", f"- configuration: SHA-256 {run['config_sha256']}"]
+        lines += [f"- {name}: SHA-256 {digest}" for name, digest in run["data"].items()]
+        lines += [f"- time: {run['seconds']:g} s\n"]
     return lines if part.runs else []
+
+
+def code(git: Mapping[str, Any] | None) -> str:
+    """Return the state of the code behind a run, as its manifest has it."""
+    if git is None:
+        return "an installed package, not a checkout"
+    return f"{git['commit']}, {'with' if git['changed'] else 'without'} uncommitted changes"

@@ -12,7 +12,7 @@ from sst_mergekit.metrics.text import ends, number, p_value
 from sst_mergekit.reporting.build import Part
 from sst_mergekit.reporting.charts import fronts_chart, retained_chart, settings_text
 from sst_mergekit.reporting.groups import Grouped
-from sst_mergekit.reporting.markdown import EXPERIMENT_1
+from sst_mergekit.reporting.markdown import EXPERIMENT_1, code
 from sst_mergekit.reporting.pairs import ours
 from sst_mergekit.reporting.styles import Style, styles
 
@@ -36,6 +36,7 @@ def to_html(parts: Sequence[Part]) -> str:
         "settings": settings_text,
         "group": lambda name: name.replace("_", " ").replace(",", ", "),
         "ours": ours,
+        "code": code,
         "main": main_columns,
     }
     script = environment.get_template("report.js").render()

@@ -125,7 +125,7 @@ def test_the_last_manifest_of_the_results_is_shown(out):
     (out / "manifests" / "20260102-000000-1.json").write_text(json.dumps(later))
     other = body | {"command": "of other results", "results": ["exp1/of_another.json"]}
     (out / "manifests" / "20260103-000000-1.json").write_text(json.dumps(other))
-    assert [run.command for run in build(find(out)[0]).runs] == ["the later command"]
+    assert [run["command"] for run in build(find(out)[0]).runs] == ["the later command"]
 
 
 @pytest.mark.parametrize(
