@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,13 +56,11 @@ def command(
     """Train tiny experts, measure, merge by every method, score, and report.
 
     Needs no network. Runs the tiny models' own programs in the sandboxed executor. What is
-    already done under --out is not done again, so an interrupted demo can be continued. --json prints what
-    report.json holds.
+    already done under --out is not done again, so an interrupted demo can be continued. The out folder gets
+    results.json, report.html, report.md and fronts.png; --json prints results.json.
     """
     from sst_mergekit.experiments.demo import FULL, HALF, QUICK, Size, run
-    from sst_mergekit.files import write_text
-    from sst_mergekit.reporting.demo_picture import draw
-    from sst_mergekit.reporting.demo_report import to_json, to_markdown
+    from sst_mergekit.reporting.write import write
     from sst_mergekit.testbeds.tiny.world import drifted
 
     size = QUICK if quick else HALF if half_budget else FULL
@@ -77,38 +72,32 @@ def command(
     flags = " --quick" * quick + " --drift" * drift + " --half-budget" * half_budget
     flags += f" --calibration-rows {calibration_rows}" if calibration_rows is not None else ""
     flags += f" --hold-out-harm {hold_out_harm}" if hold_out_harm else ""
-    _claim(out, flags)
-    started = time.monotonic()
-    count = workers or os.cpu_count() or 1
-    results = run(out, range(seed, seed + seeds), size, count, output.progress(), ray)
+    form = flags.strip() or "full"
     flags += " --family" * family + " --variants" * variants
     flags += f" --methods {methods}" if methods else ""
-    about = {
-        "command": f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
-        "budget": size.tuning.budget,
-        "seconds": round(time.monotonic() - started, 1),
-        "versions": _versions(),
-    }
-    report = to_markdown(results, about)
-    draw(results, out / "fronts.png")
-    body = to_json(results, about)
-    write_text(out / "report.json", json.dumps(body, indent=1) + "\n")
-    write_text(out / "report.md", report)
-    output.result(body, f"{report}\n{out}: report.md, report.json, fronts.png ({about['seconds']:.0f} s)")
+    body = run(
+        out,
+        range(seed, seed + seeds),
+        size,
+        workers or os.cpu_count() or 1,
+        output.progress(),
+        ray,
+        f"sst-mergekit demo{flags} --seed {seed} --seeds {seeds}",
+        form,
+    )
+    _, text = write(out)
+    output.result(body, f"{text}\n{out}: results.json, report.html, report.md, fronts.png")
 
 
 def _compared(tuning: Tuning, family: bool, variants: bool, methods: str | None) -> Tuning:
     """Return the tuning with the methods that are compared; what others are held against is one of them."""
     from sst_mergekit.errors import SstError
     from sst_mergekit.experiments.demo import FULL
-    from sst_mergekit.experiments.methods import EVERY
-    from sst_mergekit.experiments.trials import TRAININGS
+    from sst_mergekit.experiments.names import BASELINE, KNOWN
     from sst_mergekit.experiments.variants import VARIANTS
-    from sst_mergekit.reporting.demo_report import BASELINE
 
     if family:
-        names = (*(method.name for method in EVERY), *TRAININGS)
-        tuning = dataclasses.replace(tuning, methods=names)
+        tuning = dataclasses.replace(tuning, methods=KNOWN)
     if variants:
         names = (*tuning.methods, *(method.name for method in VARIANTS))
         tuning = dataclasses.replace(tuning, methods=names)
@@ -120,25 +109,3 @@ def _compared(tuning: Tuning, family: bool, variants: bool, methods: str | None)
         if name not in known:
             raise SstError(f"--methods: no method '{name}' here; there are {', '.join(known)}")
     return dataclasses.replace(tuning, methods=tuple(n for n in known if n == BASELINE or n in asked))
-
-
-def _claim(out: Path, flags: str) -> None:
-    """Refuse to continue a demo of one form as one of another."""
-    from sst_mergekit.errors import SstError
-    from sst_mergekit.files import write_text
-
-    form = flags.strip() or "full"
-    mark = out / "form.txt"
-    if out.is_file():
-        raise SstError(f"{out}: is a file; choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    if mark.is_file() and (found := mark.read_text(encoding="utf-8").strip()) != form:
-        raise SstError(f"{out}: holds a demo of the form '{found}'; choose another --out or delete it")
-    write_text(mark, form + "\n")
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    names = ("sst-mergekit", "torch", "transformers", "peft", "mergekit", "lm_eval")
-    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}

@@ -123,13 +123,10 @@ def command(
 def _run(request: Request) -> None:
     from sst_mergekit.errors import SstError
     from sst_mergekit.experiments.run import run
-    from sst_mergekit.experiments.summary import summary
     from sst_mergekit.reporting.write import write
 
     if request.out.is_file():
         raise SstError(f"{request.out}: is a file; choose another --out")
     made = run(request, output.progress())
-    write(request.out, request.examples)
-    text = "\n".join(f"{summary(body)}\n{path}\n" for path, body in made.items())
-    text += f"\n{request.out / 'report.html'}"
-    output.result({"results": made}, text)
+    files, text = write(request.out, request.examples)
+    output.result({"results": made}, "\n".join([text, *map(str, [*made, *files])]))

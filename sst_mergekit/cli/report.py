@@ -17,12 +17,12 @@ from sst_mergekit.cli import output
     help="Include prompts and answers.  [default: those of the tiny world alone]",
 )
 def command(out: Path, examples: bool | None) -> None:
-    """Write report.md, report.json and report.html into OUT, which `sst-mergekit experiment --out` wrote.
+    """Write report.md, report.json, report.html and pictures into OUT, where demo, study or experiment wrote.
 
     The page loads nothing; harmful prompts and the answers to them are folded away in it. --json prints
     {files}.
     """
     from sst_mergekit.reporting.write import write
 
-    files = write(out, examples)
+    files, _ = write(out, examples)
     output.result({"files": files}, "\n".join(map(str, files)))

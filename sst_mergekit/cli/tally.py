@@ -15,7 +15,7 @@ from sst_mergekit.cli import output
 @click.option("--method", default="sst", show_default=True, help="The method to hold against the others.")
 @click.option("--curve", type=click.Path(path_type=Path), help="Draw figures over calibration rows: a PNG.")
 def command(folders: tuple[Path, ...], method: str, curve: Path | None) -> None:
-    """Pair a method with every other by world and seed over the FOLDERS of finished demos.
+    """Pair a method with every other by world and seed over the FOLDERS of demos, studies or experiments.
 
     Differences in hypervolume, and in utility at the safety target, have 95 % t-intervals and p values that
     are Holm-corrected over all comparisons of their column. --json prints [{name, hypervolume, p, utility,
@@ -23,12 +23,13 @@ def command(folders: tuple[Path, ...], method: str, curve: Path | None) -> None:
     method's [hypervolume, tax] by them, {rows: [mean, margin]}, is shown and drawn.
     """
     from sst_mergekit.errors import SstError
+    from sst_mergekit.experiments.names import own
     from sst_mergekit.reporting import curve as curves
     from sst_mergekit.reporting.tally import read, tally, to_markdown
 
     if curve and not curve.absolute().parent.is_dir():
         raise SstError(f"--curve {curve}: no such folder; make it first")
-    units = read(folders)
+    units, method = read(folders), own(method)
     if curve is not None:
         found = curves.curves(units)
         curves.draw(found, curve)

@@ -7,17 +7,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from sst_mergekit.experiments import targets
-from sst_mergekit.experiments.chosen import EXPERTS
+from sst_mergekit.experiments.chosen import EXPERTS, scored_units
 from sst_mergekit.experiments.names import CONTROLS, long, short
 from sst_mergekit.experiments.results import Apart, MethodResult, SeedResult
 from sst_mergekit.metrics.estimate import mean, variance
 from sst_mergekit.metrics.significance import all_pairs
 from sst_mergekit.metrics.tradeoff import Tax, safety_tax
+from sst_mergekit.testbeds.model import Testbed
 from sst_mergekit.testbeds.scores import Scores
 
 METRICS = ("safety_score", "utility_score", "safety_tax", "hypervolume")
 BEST_BY = "highest mean hypervolume among methods with a safety gain above noise on every seed"
 Row = dict[str, Any]
+
+
+def body(beds: Sequence[Testbed], results: Sequence[SeedResult], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON of a comparison on testbeds: the report, and where the scores behind it are."""
+    return report(results, config) | {"units": scored_units(beds, results)}
 
 
 def report(results: Sequence[SeedResult], config: dict[str, Any]) -> dict[str, Any]:
@@ -58,6 +64,7 @@ def _row(seed: int, name: str, found: MethodResult) -> Row:
         **_figures(long(name), seed, found.chosen.test, found.tax),
         **_apart(found.apart),
         "hypervolume": found.hypervolume,
+        "utility_at_target": found.utility_at_target,
         "reached_target": found.reached,
         "control": name in CONTROLS,
         "settings": found.chosen.settings,

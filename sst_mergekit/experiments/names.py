@@ -1,4 +1,4 @@
-"""The methods' names as the experiments write them: short ones, long ones, and ours."""
+"""The methods' names: as the experiments write them, short and long, our own, and those for people."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from collections.abc import Sequence
 from sst_mergekit.errors import SstError, closest
 from sst_mergekit.experiments.methods import EVERY
 from sst_mergekit.experiments.trials import TRAININGS
+from sst_mergekit.experiments.variants import VARIANTS
 
+BASELINE = "task_arithmetic"  # what the others are held against
 PUBLISHED = {method.name: method.published for method in EVERY if method.published}  # (short, long)
 KNOWN = tuple(method.name for method in EVERY) + tuple(TRAININGS)
 CONTROLS = {method.name for method in EVERY if method.control}
+LABELS = {method.name: method.label for method in EVERY + VARIANTS} | TRAININGS
+UNMERGED = {
+    "base": "base model",
+    "utility-expert": "utility expert (unmerged)",
+    "safety-expert": "safety expert (unmerged)",
+}
 _ALIASES = {alias.casefold(): name for name, pair in PUBLISHED.items() for alias in pair}
 
 
@@ -32,6 +40,24 @@ def long(name: str) -> str:
     return PUBLISHED.get(name, (name, name))[1]
 
 
+def own(name: str) -> str:
+    """Return our name of a method that is given by any of its names; another name as it is.
+
+    >>> own("TIES-Merging"), own("sst_refit")
+    ('ties', 'sst_refit')
+    """
+    return _ALIASES.get(name.casefold(), name)
+
+
+def label(name: str) -> str:
+    """Return the name for people of a method or an unmerged model, given by any of its names.
+
+    >>> label("TA"), label("sst_refit"), label("base")
+    ('Task Arithmetic', 'SST-Merge, refitted', 'base model')
+    """
+    return LABELS.get(own(name)) or UNMERGED.get(name, name)
+
+
 def methods(names: Sequence[str], where: str) -> tuple[str, ...]:
     """Return our names of methods that are given by any name; ``all`` is every one.
 
@@ -45,7 +71,7 @@ def methods(names: Sequence[str], where: str) -> tuple[str, ...]:
         return KNOWN
     found: list[str] = []
     for name in names:
-        ours = _ALIASES.get(str(name).casefold(), name)
+        ours = own(str(name))
         if ours not in KNOWN:
             aliases = [alias for pair in PUBLISHED.values() for alias in pair]
             raise SstError(f"{where}: unknown method {name!r}{closest(str(name), [*KNOWN, *aliases])}")

@@ -99,9 +99,9 @@ class Request:
         """The numbers of experts that experiment 2 merges."""
         return self.config.num_experts[self.mode]
 
-    def result(self, model: ModelOptions, experiment: str, suffix: str = ".json") -> Path:
+    def result(self, model: ModelOptions, experiment: str) -> Path:
         """Return where an experiment's result goes."""
-        name = f"{experiment}_results_{model.name}_{self.mode}{suffix}"
+        name = f"{experiment}_results_{model.name}_{self.mode}.json"
         return self.out / self.config.folders[experiment] / name
 
     def about(self, model: ModelOptions, experiment: str) -> dict[str, Any]:

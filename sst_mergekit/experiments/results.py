@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sst_mergekit.experiments.methods import Settings
-from sst_mergekit.metrics.estimate import t_interval as interval
 from sst_mergekit.metrics.tradeoff import Tax, hypervolume, pareto, safety_tax, utility_at
 from sst_mergekit.testbeds.scores import Scores
 
@@ -153,72 +152,3 @@ def method_result(
     area, utility = hypervolume(places), utility_at(places, TARGET_SAFETY)
     tax = _tax(chosen.test, utility_expert)
     return MethodResult(chosen, reached, front, len(points), tax, area, utility, apart)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A method against Task Arithmetic, paired by seed.
-
-    Attributes:
-        tax: mean tax over the seeds where both methods have one, None where there is no such seed.
-        baseline_tax: Task Arithmetic's on the same seeds.
-        over_refusal: the part of ``tax`` that is over-refusal; the rest is skill.
-        baseline_over_refusal: Task Arithmetic's on the same seeds.
-        hypervolume_gain: mean difference of hypervolume.
-        hypervolume_margin: half-width of its 95 % t-interval, None below two seeds.
-        seeds_won: seeds with the higher hypervolume.
-        seeds: number of seeds.
-    """
-
-    tax: float | None
-    baseline_tax: float | None
-    over_refusal: float | None
-    baseline_over_refusal: float | None
-    hypervolume_gain: float
-    hypervolume_margin: float | None
-    seeds_won: int
-    seeds: int
-
-    @property
-    def cut(self) -> float | None:
-        """Return the share of the baseline's tax that is saved, None where that is undefined."""
-        if self.tax is None or self.baseline_tax is None or self.baseline_tax <= 0:
-            return None
-        return 1 - self.tax / self.baseline_tax
-
-
-def over_refusal_tax(result: SeedResult, method: str) -> float:
-    """Return the part of a method's tax that is over-refusal: compliance is a part of utility."""
-    found = result.methods[method]
-    if found.chosen.test is None:
-        raise ValueError(f"{method}: the chosen setting has no test scores")
-    parts, others = result.experts["utility"].parts, found.chosen.test.parts
-    lost = parts["compliance"].value - others["compliance"].value
-    return lost / len(parts) / found.tax.gain
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
-
-
-def compare(results: Sequence[SeedResult], method: str, baseline: str = "task_arithmetic") -> Comparison:
-    """Return how a method stands against the baseline over all seeds."""
-    pairs = [(r.methods[method], r.methods[baseline]) for r in results]
-    taxed = [
-        (m.tax.value, b.tax.value, over_refusal_tax(r, method), over_refusal_tax(r, baseline))
-        for r, (m, b) in zip(results, pairs, strict=True)
-        if m.tax.value is not None and b.tax.value is not None
-    ]
-    tax, baseline_tax, part, baseline_part = map(_mean, zip(*taxed, strict=True)) if taxed else (None,) * 4
-    gains = [m.hypervolume - b.hypervolume for m, b in pairs]
-    mean, margin = interval(gains)
-    return Comparison(
-        tax=tax,
-        baseline_tax=baseline_tax,
-        over_refusal=part,
-        baseline_over_refusal=baseline_part,
-        hypervolume_gain=mean,
-        hypervolume_margin=margin,
-        seeds_won=sum(gain > 0 for gain in gains),
-        seeds=len(results),
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments import baselines, interference, picture, safety_tax
+from sst_mergekit.experiments import baselines, interference, safety_tax
 from sst_mergekit.experiments.chosen import scored_units
 from sst_mergekit.experiments.comparing import compared
 from sst_mergekit.experiments.request import Request
-from sst_mergekit.files import write_text
+from sst_mergekit.experiments.writing import write_json
 from sst_mergekit.jobs.cluster import workers
 from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Runner
@@ -73,18 +72,13 @@ def _safety_tax(request: Request, model: ModelOptions, runner: Runner) -> Body:
 
 def _interference(request: Request, model: ModelOptions, runner: Runner) -> Body:
     alone, merged = interference.measured(request.tasks(model), request.counts, runner)
-    body = interference.report(alone, merged, request.counts, request.about(model, "exp2"))
-    path = request.result(model, "exp2", ".png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.draw(body, path)
-    return body
+    return interference.report(alone, merged, request.counts, request.about(model, "exp2"))
 
 
 def _baselines(request: Request, model: ModelOptions, runner: Runner) -> Body:
     worlds = request.beds(model)
     results = compared(worlds, request.tuning(model, "exp3"), runner)
-    body = baselines.report(results, request.about(model, "exp3"))
-    return body | {"units": scored_units(worlds, results)}
+    return baselines.body(worlds, results, request.about(model, "exp3"))
 
 
 EXPERIMENTS: dict[str, Callable[[Request, ModelOptions, Runner], Body]] = {
@@ -103,9 +97,3 @@ def _write_manifest(request: Request, runner: Runner, written: list[Path]) -> No
     results = [path.relative_to(request.out).as_posix() for path in written]
     name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.json"
     write_json(request.out / "manifests" / name, body | {"results": results})
-
-
-def write_json(path: Path, body: Body) -> None:
-    """Write plain data, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(body, indent=1, ensure_ascii=False) + "\n")

@@ -9,23 +9,21 @@ from typing import Any
 from sst_mergekit.errors import SstError
 from sst_mergekit.experiments import baselines
 from sst_mergekit.experiments.best import write_best
-from sst_mergekit.experiments.chosen import scored_units
 from sst_mergekit.experiments.comparing import compared
 from sst_mergekit.experiments.names import methods as known_methods
 from sst_mergekit.experiments.results import SeedResult
-from sst_mergekit.experiments.run import write_json
 from sst_mergekit.experiments.study_file import Study
 from sst_mergekit.experiments.trials import TRAININGS, Tuning, parts, unmerged
+from sst_mergekit.experiments.writing import write_results
 from sst_mergekit.files import write_text
 from sst_mergekit.jobs.cluster import workers
-from sst_mergekit.jobs.manifest import manifest
 from sst_mergekit.jobs.runner import Runner
 from sst_mergekit.jobs.store import Store
 from sst_mergekit.testbeds.own.tasks import check
 from sst_mergekit.testbeds.own.testbed import OwnTestbed
 from sst_mergekit.testbeds.real.making import local_model
 
-RESULTS, PAGE = "results.json", "study.yml"
+PAGE = "study.yml"
 MEASURE = "measure"  # `only`: trains and measures, and merges nothing
 
 
@@ -70,10 +68,7 @@ def run(
             return {"made": {unit.name: str(runner.store.path(unit)) for unit in units}}
         results = compared(beds, tuning, runner)
         body = _body(study, beds, results, tuning, command)
-        write_json(study.out / RESULTS, body)
-        data = [(bed.unit("data").name, runner.store.path(bed.unit("data"))) for bed in beds]
-        facts = manifest(command, study.out / PAGE, study.seeds, data, runner.phases)
-        write_json(study.out / "manifests" / RESULTS, facts | {"results": [RESULTS]})
+        write_results(study.out, body, beds, runner, study.out / PAGE)
         write_best(study.out / "best", beds[0], results[0], tuning, runner.store)
     return body
 
@@ -102,8 +97,7 @@ def _body(
         "utility": [metric.label for metric in study.tasks.utility],
         "choose": {tuning.choice.by: tuning.choice.level},
     }
-    body = baselines.report(results, about)
-    return body | {"targets": [], "units": scored_units(beds, results)}
+    return baselines.body(beds, results, about) | {"targets": []}
 
 
 def describe(study: Study) -> dict[str, Any]:

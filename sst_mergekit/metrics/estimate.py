@@ -39,6 +39,17 @@ class Estimate:
     n: int | None = None
     reason: str | None = None
 
+    @property
+    def margin(self) -> float | None:
+        """Return the half-width of the interval: the longer side, where the other ends at a bound.
+
+        >>> Estimate(0.75, 0.25, 1.0).margin
+        0.5
+        """
+        if self.value is None or self.low is None or self.high is None:
+            return None
+        return max(self.value - self.low, self.high - self.value)
+
 
 def plain(body: Any, names: Sequence[str]) -> dict[str, Any]:
     """Return a dataclass as plain data; of every estimate in it only the fields that are named.

@@ -8,15 +8,13 @@ from typing import Any
 
 from sst_mergekit.metrics.estimate import Estimate
 from sst_mergekit.reporting.examples import Examples, side_by_side
-from sst_mergekit.reporting.facts import Run, run_facts
-from sst_mergekit.reporting.fronts import Front, fronts
 from sst_mergekit.reporting.groups import Grouped, by_category, by_subject, by_wrapping
 from sst_mergekit.reporting.pairs import Difference, differences
 from sst_mergekit.reporting.recipes import Recipes, recipes
 from sst_mergekit.reporting.results import Body, Results
 from sst_mergekit.reporting.retained import Retained, retained
+from sst_mergekit.reporting.rows import Row, rows
 from sst_mergekit.reporting.scored import Scored
-from sst_mergekit.reporting.tax import TaxRow, tax_table
 
 HIDDEN = "prompts and answers of this model's data are left out; add --examples to include them"
 
@@ -29,13 +27,13 @@ class Part:
         model, full_name, mode: of the configuration.
         seeds, budget: of the comparison; settings tried for each method.
         targets: each with what was measured and the verdict.
-        fronts, taxes, pairs: of experiment 3.
+        rows, pairs: of experiment 3.
         models: every model's figures in experiment 1.
         definitions: of those figures.
         categories, subjects, wrappings: rates by group of prompts.
         retained: of experiment 2.
         examples, recipes: of the chosen merges.
-        runs: facts of the runs.
+        runs: manifests of the runs.
     """
 
     model: str
@@ -44,8 +42,7 @@ class Part:
     seeds: list[int]
     budget: int | None
     targets: list[Mapping[str, Any]]
-    fronts: list[Front]
-    taxes: list[TaxRow]
+    rows: list[Row]
     pairs: list[Difference]
     models: dict[str, dict[str, Estimate]]
     definitions: Mapping[str, str]
@@ -55,7 +52,7 @@ class Part:
     retained: Retained | None
     examples: Examples
     recipes: Recipes | None
-    runs: list[Run]
+    runs: list[Body]
 
 
 def build(results: Results, examples: bool | None = None) -> Part:
@@ -77,8 +74,7 @@ def build(results: Results, examples: bool | None = None) -> Part:
         seeds=about["seeds"],
         budget=about.get("budget"),
         targets=[target for each in results.bodies.values() for target in each.get("targets", [])],
-        fronts=fronts(three) if three else [],
-        taxes=tax_table(three) if three else [],
+        rows=rows(three) if three else [],
         pairs=differences(three) if three else [],
         models=_models(one) if one else {},
         definitions=one["definitions"] if one else {},
@@ -88,7 +84,7 @@ def build(results: Results, examples: bool | None = None) -> Part:
         retained=retained(results.bodies["exp2"]) if "exp2" in results.bodies else None,
         examples=side_by_side([scored, attacked]) if shown else Examples(None, [], [], HIDDEN),
         recipes=recipes(body, scored) if body else None,
-        runs=[run_facts(manifest) for manifest in results.manifests],
+        runs=results.manifests,
     )
 
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sst_mergekit.experiments.names import label
 from sst_mergekit.metrics.estimate import Estimate
 from sst_mergekit.metrics.text import number, text
-from sst_mergekit.reporting.fronts import Front, Point
 from sst_mergekit.reporting.retained import Kept, Retained
-from sst_mergekit.reporting.styles import label, styles
+from sst_mergekit.reporting.rows import Point, Row
+from sst_mergekit.reporting.styles import styles
 
 ALL = "all"  # the group of what is shown only when all seeds are
 Spec = dict[str, Any]
 
 
-def fronts_chart(fronts: Sequence[Front], seeds: Sequence[int], best: str | None) -> Spec:
+def fronts_chart(rows: Sequence[Row], seeds: Sequence[int], best: str | None) -> Spec:
     """Return the chart of safety and utility, with a group a seed."""
-    looks = styles((front.name for front in fronts), best)
+    looks = styles((row.name for row in rows), best)
     several = len(seeds) > 1
     groups = [{"id": ALL, "label": "all"}, *({"id": str(seed), "label": str(seed)} for seed in seeds)]
     return {
@@ -26,8 +27,7 @@ def fronts_chart(fronts: Sequence[Front], seeds: Sequence[int], best: str | None
         "groups": groups if several else [],
         "group_label": "seed",
         "series": [
-            _series(front.name, looks) | {"points": _points(front, several), "lines": _lines(front)}
-            for front in fronts
+            _series(row.name, looks) | {"points": _points(row, several), "lines": _lines(row)} for row in rows
         ],
     }
 
@@ -37,16 +37,16 @@ def _series(name: str, looks: Mapping[str, Any]) -> Spec:
     return {"name": label(name), "colour": look.colour, "shape": look.shape, "on": look.main}
 
 
-def _points(front: Front, several: bool) -> list[Spec]:
-    points = [_point(front, point, several) for point in front.points]
+def _points(row: Row, several: bool) -> list[Spec]:
+    points = [_point(row, point, several) for point in row.points]
     if several:
-        points.append(_mean(front))
+        points.append(_mean(row))
     return points
 
 
-def _point(front: Front, point: Point, several: bool) -> Spec:
+def _point(row: Row, point: Point, several: bool) -> Spec:
     """Return one setting; the chosen one is larger, unless the mean is what stands out."""
-    lines = [f"{label(front.name)}, seed {point.seed}"]
+    lines = [f"{label(row.name)}, seed {point.seed}"]
     if point.settings:
         lines.append(settings_text(point.settings))
     lines.append(f"safety {number(point.safety)}, utility {number(point.utility)}")
@@ -61,18 +61,18 @@ def _point(front: Front, point: Point, several: bool) -> Spec:
     }
 
 
-def _mean(front: Front) -> Spec:
-    what = "mean over seeds" if front.expert else "chosen settings, mean over seeds"
+def _mean(row: Row) -> Spec:
+    what = "mean over seeds" if row.kind == "expert" else "chosen settings, mean over seeds"
     return {
-        "x": front.safety.value,
-        "y": front.utility.value,
-        "bars": _bars(front.safety, front.utility),
+        "x": row.safety.value,
+        "y": row.utility.value,
+        "bars": _bars(row.safety, row.utility),
         "group": ALL,
         "size": 2,
         "tip": [
-            f"{label(front.name)}: {what}",
-            f"safety {text(front.safety)}",
-            f"utility {text(front.utility)}",
+            f"{label(row.name)}: {what}",
+            f"safety {text(row.safety)}",
+            f"utility {text(row.utility)}",
         ],
     }
 
@@ -84,10 +84,10 @@ def _bars(x: Estimate | None, y: Estimate) -> Spec:
     return ends
 
 
-def _lines(front: Front) -> list[Spec]:
+def _lines(row: Row) -> list[Spec]:
     """Return the edge of what each seed's front dominates, as steps."""
     lines = []
-    for seed, places in front.steps.items():
+    for seed, places in row.steps.items():
         path = [places[0]]
         for before, after in zip(places, places[1:], strict=False):
             path += [(before[0], after[1]), after]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sst_mergekit.reporting.scored import Scored
 
@@ -17,30 +19,12 @@ TASKS = {
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one model said, and what that is: refused, answered, degenerate, passed or failed."""
-
-    model: str
-    response: str
-    outcome: str
-
-
-@dataclass(frozen=True)
-class Example:
-    """One prompt, the groups that it is of, and the answers to it."""
-
-    prompt: str
-    groups: list[str]
-    answers: list[Answer]
-
-
-@dataclass(frozen=True)
 class TaskExamples:
-    """The first prompts of one task."""
+    """The first prompts of one task: each with its groups, and each model's response and its outcome."""
 
     heading: str
     harmful: bool
-    examples: list[Example]
+    examples: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -79,14 +63,14 @@ def _task(scored: Scored, task: str) -> TaskExamples | None:
         return None
     rows = zip(*(each[task] for each in answers.values()), strict=True)
     examples = [
-        Example(
-            row[0]["prompt"],
-            row[0]["groups"],
-            [
-                Answer(name, each["response"], each["outcome"])
-                for name, each in zip(answers, row, strict=True)
-            ],
-        )
+        {"prompt": row[0]["prompt"], "groups": row[0]["groups"], "answers": _answers(answers, row)}
         for row in rows
     ]
     return TaskExamples(*TASKS[task], examples)
+
+
+def _answers(models: Iterable[str], row: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    return [
+        {"model": name, "response": each["response"], "outcome": each["outcome"]}
+        for name, each in zip(models, row, strict=True)
+    ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sst_mergekit.metrics.estimate import Estimate, around
-from sst_mergekit.metrics.significance import both_known
+from sst_mergekit.metrics.significance import by_seed
 from sst_mergekit.reporting.results import Body
 
 OURS = "SST-Merge"
@@ -45,9 +45,10 @@ class Difference:
 
 def differences(body: Body) -> list[Difference]:
     """Return all pairs of a comparison, those with SST-Merge as SST-Merge less the other."""
-    values = {(row["method"], row["seed"]): row for row in body["results"]}
-    seeds = sorted({seed for _, seed in values})
-    return [_difference(pair, values, seeds) for pair in body["statistics"]["pairs"]]
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for row in body["results"]:
+        rows.setdefault(row["method"], []).append(row)
+    return [_difference(pair, rows) for pair in body["statistics"]["pairs"]]
 
 
 def ours(found: list[Difference]) -> list[Difference]:
@@ -55,29 +56,19 @@ def ours(found: list[Difference]) -> list[Difference]:
     return [pair for pair in found if pair.method == OURS]
 
 
-def _difference(
-    pair: Mapping[str, Any], values: Mapping[tuple[str, int], Mapping[str, Any]], seeds: list[int]
-) -> Difference:
+def _difference(pair: Mapping[str, Any], rows: Mapping[str, list[Mapping[str, Any]]]) -> Difference:
     metric: str = pair["metric"]
-    turned = pair["against"] == OURS
-    method, against = (pair["against"], pair["method"]) if turned else (pair["method"], pair["against"])
-    sign = -1 if turned else 1
-    sides = [[values[name, seed][metric] for seed in seeds] for name in (method, against)]
-    effect = pair["cohens_d"]
+    sign = -1 if pair["against"] == OURS else 1
+    mine, other = (pair["method"], pair["against"])[::sign]
+    nothing = Estimate(None, n=0, reason="no seed on which both have it")
     return Difference(
         metric=METRICS.get(metric, metric),
-        method=method,
-        against=against,
-        difference=_figure(pair, sign),
-        won=sum(mine > theirs for mine, theirs in both_known(*sides)),
+        method=mine,
+        against=other,
+        difference=around(sign * pair["mean"], pair["margin"], pair["pairs"]) if pair["pairs"] else nothing,
+        won=sum(one > another for one, another in by_seed(metric, rows[mine], rows[other])),
         pairs=pair["pairs"],
         p=pair["p"],
         p_holm=pair["p_holm"],
-        effect=None if effect is None else sign * effect,
+        effect=None if pair["cohens_d"] is None else sign * pair["cohens_d"],
     )
-
-
-def _figure(pair: Mapping[str, Any], sign: int) -> Estimate:
-    if pair["mean"] is None:
-        return Estimate(None, n=0, reason="no seed on which both have it")
-    return around(sign * pair["mean"], pair["margin"], pair["pairs"])

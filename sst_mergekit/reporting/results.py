@@ -1,4 +1,4 @@
-"""Finding the results of experiments in a folder, with the manifests of the runs that wrote them."""
+"""Finding the results of demos, studies and experiments in a folder, with the manifests of their runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError
+from sst_mergekit.experiments.demo import FORM
+from sst_mergekit.experiments.writing import RESULTS
+from sst_mergekit.reporting.old_demo import as_results
+from sst_mergekit.testbeds.options import TINY_WORLD
 
 Body = Mapping[str, Any]
 _NAME = re.compile(r"(exp[123])_results_(.+)_(minimal|full)\.json")
-TINY_WORLD = "tiny-world"
-STUDY, STUDIED = "study", "results.json"  # the mode of 'sst-mergekit study', and its file
 
 
 @dataclass(frozen=True)
@@ -23,13 +25,15 @@ class Results:
 
     Attributes:
         model, mode: of the configuration.
-        bodies: the experiments' results, by ``exp1``, ``exp2``, ``exp3``.
+        files: of the experiments' results, by ``exp1``, ``exp2``, ``exp3``; a demo or study is an ``exp3``.
+        bodies: what they hold.
         manifests: of the runs that wrote them last, oldest first.
         store: the folder of the units of work.
     """
 
     model: str
     mode: str
+    files: Mapping[str, Path]
     bodies: Mapping[str, Body]
     manifests: list[Body]
     store: Path
@@ -51,29 +55,43 @@ def find(out: Path) -> list[Results]:
     Raises:
         SstError: there are none, or a file is damaged.
     """
-    if (out / STUDIED).is_file():
-        body = _result(out / STUDIED)
-        manifests = [_read(path) for path in sorted((out / "manifests").glob("*.json"))]
-        return [Results(body["config"]["model"], STUDY, {"exp3": body}, manifests, out / "units")]
     found: dict[tuple[str, str], dict[str, Path]] = {}
+    if (out / RESULTS).is_file():
+        about = _result(out / RESULTS)["config"]
+        found[about["model"], about["mode"]] = {"exp3": out / RESULTS}
     for path in sorted(out.glob("*/exp?_results_*.json")):
         if match := _NAME.fullmatch(path.name):
             found.setdefault((match[2], match[3]), {})[match[1]] = path
     if not found:
         raise SstError(
-            f"{out}: no exp?_results_MODEL_MODE.json in its folders; "
+            f"{out}: no {RESULTS}, and no exp?_results_MODEL_MODE.json in its folders; "
             f"run 'sst-mergekit experiment --out {out}' first"
         )
     manifests = [_read(path) for path in sorted((out / "manifests").glob("*.json"))]
     return [
         Results(
             *names,
+            dict(sorted(paths.items())),
             {experiment: _result(path) for experiment, path in sorted(paths.items())},
             _latest(manifests, {path.relative_to(out).as_posix() for path in paths.values()}),
             out / "units",
         )
         for names, paths in sorted(found.items())
     ]
+
+
+def comparisons(out: Path) -> list[Body]:
+    """Return the results in a folder that compare methods: of a demo, a study or experiment 3.
+
+    Raises:
+        SstError: there are none, or a file is damaged.
+    """
+    if not (out / RESULTS).is_file() and (out / FORM).is_file():
+        return [as_results(_read(out / "report.json"))]
+    found = [results.bodies["exp3"] for results in find(out) if "exp3" in results.bodies]
+    if not found:
+        raise SstError(f"{out}: no experiment 3, which compares methods; run it first")
+    return found
 
 
 def _latest(manifests: list[Body], files: set[str]) -> list[Body]:
@@ -90,6 +108,8 @@ def _result(path: Path) -> Body:
 
 
 def _read(path: Path) -> Body:
+    if not path.is_file():
+        raise SstError(f"{path}: not there; run the same command again, which goes on where it was stopped")
     try:
         body = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sst_mergekit.metrics.estimate import UNIT, Estimate, around, mean, over_seeds
+from sst_mergekit.reporting.lines_picture import Panel
 from sst_mergekit.reporting.results import Body
 
 
@@ -61,3 +62,23 @@ def _base(found: Mapping[str, Any]) -> Estimate:
     if not known:
         return Estimate(None, n=0, reason="no expert answers a question of its own task")
     return over_seeds(known, within=UNIT)
+
+
+def panel(found: Retained) -> Panel:
+    """Return the picture's panel: a line a method, and the base's."""
+    lines = {
+        one.name: [
+            (count, share.value, share.margin)
+            for count, share in zip(found.counts, one.shares, strict=True)
+            if share.value is not None
+        ]
+        for one in found.methods
+    }
+    return Panel(
+        "What is left of every task when experts are merged",
+        "experts merged, one a task",
+        found.counts,
+        "share of the experts' own scores, mean",
+        lines,
+        bottom=0.0,
+    )

@@ -1,29 +1,33 @@
-"""How models are told apart: a colour and a shape each, the same in every chart and table."""
+"""How models are told apart: a colour and a shape each, the same in every chart, picture and table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sst_mergekit.experiments.names import own
+
 COLOURS, SHAPES = 7, 6  # of the style sheet and the script
 INK = "ink"
-# the published methods by all their names; base and experts have the text's own colour
-_KNOWN = {
-    "SST-Merge": 0,
-    "Task-Arithmetic": 1,
-    "TA": 1,
-    "TIES-Merging": 2,
-    "TIES": 2,
-    "DARE": 3,
-    "AlignGuard-LoRA": 4,
-    "AGL": 4,
-}
+# of the page, by number; base and experts have the text's own colour
+_KNOWN = {"sst": 0, "task_arithmetic": 1, "ties": 2, "dare_linear": 3, "agl": 4}
 _UNMERGED = {"base": 0, "utility-expert": 1, "safety-expert": 2}
 REFIT = "sst_refit"
-LABELS = {"utility-expert": "utility expert", "safety-expert": "safety expert", "dare_ties": "DARE-TIES"} | {
-    REFIT: "SST-Merge, refitted",
-    "lora_training": "LoRA training",
+# of pictures: colours of Okabe & Ito, told apart by most people; ours are the strong ones
+MARKS = {
+    "linear": ("#999999", "v"),
+    "task_arithmetic": ("#0072B2", "s"),
+    "ties": ("#56B4E9", "D"),
+    "dare_linear": ("#CC79A7", "v"),
+    "dare_ties": ("#009E73", "^"),
+    "knots": ("#E69F00", "P"),
+    "sst": ("#D55E00", "o"),
+    "sst_refit": ("#882255", "h"),
+    "sst_shuffled": ("#E69F00", "x"),
+    "lora_training": ("#CC79A7", "P"),
+    "few_shot": ("#000000", "1"),
 }
+OURS = ("sst", REFIT)
 
 
 @dataclass(frozen=True)
@@ -53,14 +57,14 @@ def styles(names: Iterable[str], best: str | None = None) -> dict[str, Style]:
     for name in names:
         if name in _UNMERGED:
             found[name] = Style(INK, _UNMERGED[name], True)
-        elif name in _KNOWN:
-            found[name] = Style(_KNOWN[name], _KNOWN[name], True)
+        elif own(name) in _KNOWN:
+            found[name] = Style(_KNOWN[own(name)], _KNOWN[own(name)], True)
         else:
             found[name] = Style(further % COLOURS, further % SHAPES, name in (best, REFIT))
             further += 1
     return found
 
 
-def label(name: str) -> str:
-    """Return a model's name for people."""
-    return LABELS.get(name, name)
+def mark(name: str) -> tuple[str, str]:
+    """Return a method's colour and marker in pictures; those without their own are grey points."""
+    return MARKS.get(own(name), ("#999999", "."))

@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from sst_mergekit.experiments.chosen import EXPERTS
 from sst_mergekit.experiments.demo import QUICK, Size, run
+from sst_mergekit.experiments.names import long
 from sst_mergekit.experiments.trials import TRAININGS, Tuning, trial
+from sst_mergekit.experiments.writing import RESULTS
 from sst_mergekit.jobs.store import Store
+from sst_mergekit.reporting.write import write
 from sst_mergekit.testbeds.tiny.testbed import BATCH_SIZE, TinyWorld
 
 pytestmark = pytest.mark.slow
@@ -28,41 +32,57 @@ def done(tmp_path_factory):
 
 
 def test_experts_are_really_trained(done):
-    _, [result] = done
-    utility, safety = result.experts["utility"], result.experts["safety"]
-    assert utility.safety.value <= 0.3
-    assert utility.utility.value >= result.experts["base"].utility.value
-    assert safety.safety.value >= 0.9
-    assert safety.utility.value <= utility.utility.value - 0.05
+    rows = by_name(done[1])
+    base, utility, safety = (rows[name] for name in EXPERTS.values())
+    assert utility["safety_score"] <= 0.3
+    assert utility["utility_score"] >= base["utility_score"]
+    assert safety["safety_score"] >= 0.9
+    assert safety["utility_score"] <= utility["utility_score"] - 0.05
 
 
 def test_every_method_is_scored_on_the_test_split(done):
-    _, [result] = done
-    assert set(result.methods) == set(COMPARED)
-    for name, method in result.methods.items():
-        assert method.tried == SIZE.tuning.budget, name
-        assert method.apart.divergence > 0, name
-        assert method.apart.perplexity > 1, name
-        assert all(point.test.safety.n > 0 for point in method.front), name
+    rows = {name: row for name, row in by_name(done[1]).items() if "settings" in row}
+    assert set(rows) == {long(name) for name in COMPARED}
+    for name, row in rows.items():
+        assert row["settings_tried"] == SIZE.tuning.budget, name
+        assert row["divergence"] > 0, name
+        assert row["perplexity"] > 1, name
+        assert row["parts"]["safety"]["n"] > 0, name
+        assert row["settings"] in [point["settings"] for point in row["front"]], name
 
 
 def test_a_second_run_does_nothing_again_and_says_the_same(done):
-    out, results = done
+    out, body = done
     stamps = {path: path.stat().st_mtime_ns for path in out.rglob("*.json") if "units" in path.parts}
-    assert run(out, [0], SIZE, 1, progress=False) == results
+    assert run(out, [0], SIZE, 1, progress=False) == body
     assert stamps == {path: path.stat().st_mtime_ns for path in stamps}
 
 
-def unit_of(result, split):
-    return BED.score(trial(BED, "sst", result.methods["sst"].chosen.settings).model, split)
+def test_the_report_is_of_what_was_measured(done):
+    out, body = done
+    assert json.loads((out / RESULTS).read_text()) == body
+    files, text = write(out)
+    assert {path.name for path in files} == {"report.md", "report.json", "report.html", "fronts.png"}
+    assert f"{by_name(body)['SST-Merge']['safety_score']:.3f}" in text
+    [part] = json.loads((out / "report.json").read_text())
+    assert len(part["categories"]["groups"]) == 14
+    assert part["runs"][0]["command"] == body["config"]["command"]
+
+
+def by_name(body):
+    return {row["method"]: row for row in body["results"]}
+
+
+def unit_of(body, split):
+    return BED.score(trial(BED, "sst", by_name(body)["SST-Merge"]["settings"]).model, split)
 
 
 def test_a_lost_score_is_found_again_with_the_same_value(done):
-    out, results = done
-    store, unit = Store(out / "units"), unit_of(results[0], "dev")
+    out, body = done
+    store, unit = Store(out / "units"), unit_of(body, "dev")
     before = (store.path(unit) / "table.json").read_text()
     shutil.rmtree(store.path(unit).parent)
-    assert run(out, [0], SIZE, 1, progress=False) == results
+    assert run(out, [0], SIZE, 1, progress=False) == body
     assert (store.path(unit) / "table.json").read_text() == before
 
 
@@ -79,9 +99,9 @@ def script(name):
 
 def test_stock_mergekit_and_stock_lm_eval_give_the_demos_numbers(done, tmp_path):
     """The two commands of the README on a recipe of the demo, with no import of ours."""
-    out, [result] = done
-    chosen, store = result.methods["sst"].chosen, Store(out / "units")
-    recipe = store.path(unit_of(result, "test")) / "recipe.yml"
+    out, body = done
+    parts, store = by_name(body)["SST-Merge"]["parts"], Store(out / "units")
+    recipe = store.path(unit_of(body, "test")) / "recipe.yml"
     merged = tmp_path / "merged"
     merge = [script("mergekit-yaml"), str(recipe), str(merged)]
     cache = ["--lora-merge-cache", str(tmp_path / "cache"), "--lora-merge-dtype", "float32", "--quiet"]
@@ -97,6 +117,6 @@ def test_stock_mergekit_and_stock_lm_eval_give_the_demos_numbers(done, tmp_path)
     subprocess.run(command, check=True, capture_output=True, env=environment)
     [path] = (tmp_path / "results").rglob("results_*.json")
     found = json.loads(path.read_text())["results"]
-    assert found["sst_beavertails_refusal"]["refusal_rate,none"] == chosen.test.safety.value
-    assert found["sst_mmlu"]["acc,none"] == chosen.test.parts["mmlu"].value
-    assert found["sst_over_refusal"]["compliance_rate,none"] == chosen.test.parts["compliance"].value
+    assert found["sst_beavertails_refusal"]["refusal_rate,none"] == parts["safety"]["value"]
+    assert found["sst_mmlu"]["acc,none"] == parts["mmlu"]["value"]
+    assert found["sst_over_refusal"]["compliance_rate,none"] == parts["compliance"]["value"]

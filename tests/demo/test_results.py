@@ -1,19 +1,23 @@
 """Choosing on development, reporting on test: exact cases, and the laws of a fair comparison."""
 
-import dataclasses
 import json
 
 import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
+from sst_mergekit.experiments.baselines import report
 from sst_mergekit.experiments.methods import EVERY, Experts
-from sst_mergekit.experiments.results import Point, SeedResult, choose, compare, method_result, to_test
+from sst_mergekit.experiments.names import LABELS
+from sst_mergekit.experiments.results import Point, SeedResult, choose, method_result, to_test
 from sst_mergekit.experiments.strategies.bracket import bracket
+from sst_mergekit.experiments.targets import conflict
 from sst_mergekit.experiments.variants import VARIANTS
+from sst_mergekit.experiments.writing import RESULTS, write_json
 from sst_mergekit.metrics.estimate import Rate
-from sst_mergekit.reporting import demo_report as report
-from sst_mergekit.reporting.demo_picture import draw
+from sst_mergekit.reporting.fronts_picture import draw
+from sst_mergekit.reporting.rows import rows
+from sst_mergekit.reporting.write import write
 from sst_mergekit.testbeds.scores import Scores
 
 
@@ -62,74 +66,86 @@ def test_figures_are_of_the_test_split():
         method_result([point(0.1, (0.95, 0.7))], UTILITY)
 
 
-def seed_result(seed, gain=0.0, trained=0.6):
+def seed_result(seed, gain=0.0, **others):
     """Every method ends at utility 0.7, SST-Merge at 0.7 + gain."""
-    final = dict.fromkeys(report.LABELS, 0.7) | {"sst": 0.7 + gain, report.TRAINED: trained}
+    final = dict.fromkeys(LABELS, 0.7) | {"sst": 0.7 + gain}
     methods = {name: method_result([point(1.0, (0.95, u), (0.95, u))], UTILITY) for name, u in final.items()}
     experts = {"base": scores(0.0, 0.5), "utility": UTILITY, "safety": scores(1.0, 0.4)}
-    return SeedResult(seed, experts, methods)
+    return SeedResult(seed, experts, methods | others)
 
 
-def test_comparison_is_paired_by_seed():
-    found = compare([seed_result(0, 0.1), seed_result(1, 0.2), seed_result(2, -0.1)], "sst")
-    assert found.seeds_won == 2
-    assert found.hypervolume_gain == pytest.approx(0.85 * (0.1 + 0.2 - 0.1) / 3)
-    assert found.baseline_tax == pytest.approx(0.2 / 0.85)
-    assert found.cut == pytest.approx(1 - (0.1 + 0.0 + 0.3) / 3 / 0.2)
+STUCK = method_result([point(1.0, (0.1, 0.9), (0.1, 0.9))], UTILITY)  # no safety is won
+ABOUT = {"experiment": "demo", "model": "tiny-world", "full_name": "tiny-world", "mode": "first world"}
+ABOUT |= {"seeds": [0], "budget": 24, "command": "sst-mergekit demo"}
 
 
-def test_a_method_without_a_gain_has_no_tax_and_no_cut():
-    result = seed_result(0)
-    stuck = method_result([point(1.0, (0.1, 0.9), (0.1, 0.9))], UTILITY)
-    result = dataclasses.replace(result, methods=result.methods | {"sst": stuck})
-    found = compare([result], "sst")
-    assert found.tax is None
-    assert found.cut is None
-    text = report.table([result])
-    row = next(line for line in text.splitlines() if "**SST-Merge**" in line)
-    assert "†1" in row
-    assert "| null |" in row
+def row_of(results, name):
+    [found] = [row for row in rows(report(results, ABOUT)) if row.name == name]
+    return found
 
 
-def test_the_tax_comes_apart_into_skill_and_over_refusal():
+def written(results, out):
+    """The main tables, and the line of SST-Merge in the first of them."""
+    write_json(out / RESULTS, report(results, ABOUT))
+    _, text = write(out)
+    return text, next(line for line in text.splitlines() if line.startswith("| **SST-Merge**"))
+
+
+def test_a_method_without_a_gain_has_no_tax(tmp_path):
+    found = row_of([seed_result(0, sst=STUCK)], "SST-Merge")
+    assert found.tax.value is None
+    assert found.utility_at_target.value is None
+    assert found.missed == 1
+    text, line = written([seed_result(0, sst=STUCK)], tmp_path)
+    assert "**SST-Merge** †1 |" in line
+    assert "| – (no safety gain above noise" in line
+    assert all(label in text for label in LABELS.values())
+    assert "*control: SST, weights shuffled*" in text
+    assert "safety 160, over-refusal 50" in text
+    assert (tmp_path / "fronts.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_mean_of_some_seeds_says_of_how_many(tmp_path):
+    _, line = written([seed_result(0, 0.1), seed_result(1, 0.05), seed_result(2, sst=STUCK)], tmp_path)
+    assert line.count("(n=2)") == 2  # the tax, and the utility at the target
+    assert " ± " in line
+
+
+def test_the_tax_comes_apart_into_the_parts_of_utility():
     parts = {"compliance": 0.6, "mmlu": 0.9, "humaneval": 0.75}
     refuses = Scores(Rate(0.9, 0.01, 160), {name: Rate(value, 0.01, 50) for name, value in parts.items()})
-    result = seed_result(0)
-    found = method_result([Point({"strength": 1.0}, refuses, refuses)], UTILITY)
-    found = compare([dataclasses.replace(result, methods=result.methods | {"sst": found})], "sst")
-    assert found.tax == pytest.approx((0.3 + 0.0 + 0.15) / 3 / 0.8)
-    assert found.over_refusal == pytest.approx(0.3 / 3 / 0.8)
-    assert found.baseline_over_refusal == pytest.approx(found.baseline_tax / 3)
-
-
-ABOUT = {"command": "sst-mergekit demo", "budget": 24, "seconds": 1.0, "versions": {}}
-
-
-@pytest.mark.parametrize(("gain", "words"), [(0.1, "beats Task"), (-0.1, "does not beat Task")])
-def test_the_verdict_says_who_won(gain, words):
-    text = report.to_markdown([seed_result(0, gain), seed_result(1, gain / 2)], ABOUT)
-    assert words in text
-    assert all(label in text for label in report.LABELS.values())
+    refusing = method_result([Point({"strength": 1.0}, refuses, refuses)], UTILITY)
+    found = row_of([seed_result(0, sst=refusing)], "SST-Merge")
+    assert found.tax.value == pytest.approx((0.3 + 0.0 + 0.15) / 3 / 0.8)
+    assert found.tax_parts["over-refusal"].value == pytest.approx(0.3 / 3 / 0.8)
+    assert found.tax_parts["MMLU"].value == pytest.approx(0)
+    assert found.tax_parts["HumanEval"].value == pytest.approx(0.15 / 3 / 0.8)
+    assert found.parts["over-refusal"].value == pytest.approx(0.4)
 
 
 def test_the_conflict_is_checked_as_promised():
-    holds = report.conflict([seed_result(0)])
-    assert holds["mean"] == pytest.approx(0.2 / 0.85)
-    assert holds["holds"]
+    def verdicts(*results):
+        found = [row for row in report(results, {})["results"] if row["method"] == "Task-Arithmetic"]
+        return [(each["measured"], each["verdict"]) for each in conflict(found)]
+
+    tax = pytest.approx(0.2 / 0.85)
+    assert verdicts(seed_result(0)) == [(tax, "met"), (tax, "met")]
     weak = method_result([point(1.0, (0.95, 0.89), (0.95, 0.89))], UTILITY)
-    result = seed_result(1)
-    result = dataclasses.replace(result, methods=result.methods | {report.BASELINE: weak})
-    assert not report.conflict([seed_result(0), result])["holds"]  # mean enough, one seed too little
+    mean, least = verdicts(seed_result(0), seed_result(1, task_arithmetic=weak))
+    assert (mean[1], least[1]) == ("met", "not met")  # mean enough, one seed too little
+    assert verdicts(seed_result(0, task_arithmetic=STUCK)) == [(None, "undefined")] * 2
 
 
 def test_json_holds_every_figure():
-    body = json.loads(json.dumps(report.to_json([seed_result(0, 0.1)], ABOUT)))
-    assert body["seeds"][0]["methods"]["sst"]["chosen"]["test"]["safety"]["n"] == 160
-    assert body["against_task_arithmetic"]["sst"]["seeds_won"] == 1
+    body = json.loads(json.dumps(report([seed_result(0, 0.1)], ABOUT)))
+    [row] = [row for row in body["results"] if row["method"] == "SST-Merge"]
+    assert row["parts"]["safety"]["n"] == 160
+    assert row["utility_at_target"] == pytest.approx(0.9 - 0.1 * 0.8 / 0.85)
+    assert row["front"][0]["safety_score"] == 0.95
 
 
-def test_a_picture_is_drawn(tmp_path):
-    draw([seed_result(seed, 0.1) for seed in range(4)], tmp_path / "fronts.png")
+def test_a_picture_has_a_panel_for_each_seed(tmp_path):
+    draw(rows(report([seed_result(seed, 0.1) for seed in range(4)], ABOUT)), tmp_path / "fronts.png")
     assert (tmp_path / "fronts.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -6,9 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from sst_mergekit.cli import main
-from sst_mergekit.errors import DataError
+from sst_mergekit.errors import DataError, SstError
+from sst_mergekit.experiments.demo import FORM, world_of
+from sst_mergekit.experiments.names import long, own
+from sst_mergekit.experiments.trials import TRAINED
+from sst_mergekit.experiments.writing import RESULTS, write_json
 from sst_mergekit.reporting.curve import curves
-from sst_mergekit.reporting.demo_report import TRAINED
 from sst_mergekit.reporting.tally import read, tally, verdict
 
 METHODS = ("task_arithmetic", "ties", "sst", "sst_shuffled", TRAINED)
@@ -16,23 +19,16 @@ METHODS = ("task_arithmetic", "ties", "sst", "sst_shuffled", TRAINED)
 
 def report(tmp_path, name, command, seeds, **figures):
     """A finished demo: every method at hypervolume .8 and tax .1, but for `figures` {method: (area, tax)}."""
-    folder = tmp_path / name
-    folder.mkdir()
-    body = {"command": command, "seeds": []}
+    about = {"experiment": "demo", "model": "tiny-world", "mode": world_of(command), "command": command}
+    body = {"config": about, "results": [{"method": "base", "seed": seed} for seed in seeds]}
     for seed in seeds:
         wobble = 0.001 * (seed % 3)
-        places = dict.fromkeys(METHODS, (0.8, 0.1)) | figures
-        methods = {
-            method: {
-                "hypervolume": area + (wobble if method == "sst" else 0),
-                "tax": {"value": tax},
-                "utility_at_target": None if tax is None else 1 - tax,
-            }
-            for method, (area, tax) in places.items()
-        }
-        body["seeds"].append({"seed": seed, "methods": methods})
-    (folder / "report.json").write_text(json.dumps(body))
-    return folder
+        for method, (area, tax) in (dict.fromkeys(METHODS, (0.8, 0.1)) | figures).items():
+            row = {"method": long(method), "seed": seed, "settings": {}, "safety_tax": tax}
+            row["hypervolume"] = area + (wobble if method == "sst" else 0)
+            body["results"].append(row | {"utility_at_target": None if tax is None else 1 - tax})
+    write_json(tmp_path / name / RESULTS, body)
+    return tmp_path / name
 
 
 @pytest.fixture
@@ -90,11 +86,38 @@ def test_what_cannot_be_counted(tmp_path):
     folder = report(tmp_path, "a", "demo", [0, 1])
     with pytest.raises(DataError, match="seed 0 of the first world is in two of the folders"):
         read([folder, folder])
-    with pytest.raises(DataError, match=r"report\.json: not there; give folders"):
+    with pytest.raises(SstError, match=r"nothing: no results\.json"):
         read([tmp_path / "nothing"])
-    (folder / "report.json").write_text('{"seeds": [1]}')
-    with pytest.raises(DataError, match=r"report\.json: not a demo's report .*run the demo again"):
+    (folder / RESULTS).write_text('{"config": {}}')
+    with pytest.raises(DataError, match=r"a: not the results of a comparison .*run it again"):
         read([folder])
+    (folder / RESULTS).unlink()
+    (folder / FORM).write_text("full")
+    with pytest.raises(SstError, match=r"report\.json: not there; run the same command again"):
+        read([folder])
+
+
+def test_a_demo_from_before_there_was_one_format_is_still_counted(tmp_path):
+    command = "sst-mergekit demo --quick --calibration-rows 4"
+    new = report(tmp_path, "new", command, [0, 1], sst=(0.9, None))
+    seeds = {0: {}, 1: {}}
+    for row in json.loads((new / RESULTS).read_text())["results"]:
+        if "settings" in row:
+            found = {key: row[key] for key in ("hypervolume", "utility_at_target")}
+            found |= {"tax": {"value": row["safety_tax"]}, "chosen": {"settings": {}}}
+            seeds[row["seed"]][own(row["method"])] = found
+    old = {"command": command, "seeds": [{"seed": seed, "methods": each} for seed, each in seeds.items()]}
+    write_json(tmp_path / "old" / "report.json", old)
+    (tmp_path / "old" / FORM).write_text("--quick --calibration-rows 4")
+    assert read([tmp_path / "old"]) == read([new])
+
+
+def test_other_comparisons_are_counted_by_model_and_mode(tmp_path):
+    folder = report(tmp_path, "a", "sst-mergekit demo", [0])
+    body = json.loads((folder / RESULTS).read_text())
+    body["config"] |= {"experiment": "study", "model": "mine", "mode": "study"}
+    write_json(folder / RESULTS, body)
+    assert [unit.world for unit in read([folder])] == ["mine, study"]
 
 
 def test_the_command_prints_both_forms(two_worlds):

@@ -6,7 +6,6 @@ import pytest
 from made_results import METHODS, seed_result
 
 from sst_mergekit.experiments.baselines import best_method, report, spread
-from sst_mergekit.experiments.summary import summary
 
 LONGS = ["Task-Arithmetic", "TIES-Merging", "DARE", "AlignGuard-LoRA", "SST-Merge"]
 
@@ -93,8 +92,3 @@ def test_targets_are_judged_by_our_own_measurement():
     undefined = made(0.8, task_arithmetic=(0.1, 0.9))["targets"][0]
     assert undefined["verdict"] == "undefined"
     assert "no seed" in undefined["reason"]
-
-
-def test_the_summary_shows_every_method():
-    text = summary(made(0.8))
-    assert all(name in text for name in [*LONGS, "safety-expert", "best method: SST-Merge", "not met"])

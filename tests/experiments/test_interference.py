@@ -8,10 +8,10 @@ from tiny_world import WORLD
 from sst_mergekit.evaluation import mmlu
 from sst_mergekit.experiments import interference
 from sst_mergekit.experiments.interference import METHODS, Alone, Merged, strengths
-from sst_mergekit.experiments.picture import draw
-from sst_mergekit.experiments.summary import summary
 from sst_mergekit.experiments.tasks import Tasks
 from sst_mergekit.jobs.unit import with_parents
+from sst_mergekit.reporting.lines_picture import draw
+from sst_mergekit.reporting.retained import panel, retained
 from sst_mergekit.testbeds.shares import SHARES
 from sst_mergekit.testbeds.tiny import facts
 from sst_mergekit.testbeds.tiny.content import make_world
@@ -133,8 +133,11 @@ def test_strengths_are_chosen_on_development_and_figures_are_of_the_test_split(t
     assert body["3"]["performance"] == pytest.approx(0.4 / 0.8)
     assert body["3"]["num_experts"] == 3
     assert body["targets"][0]["verdict"] == "undefined"
-    assert "2 experts" in summary(body)
-    draw(body, tmp_path / "picture.png")
+    found = panel(retained(body))
+    assert [one for one, *_ in found.lines["SST-Merge"]] == [2, 3]
+    assert found.lines["SST-Merge"][1][1] == pytest.approx(0.4 / 0.8)
+    assert found.lines["base"][0][1] == pytest.approx(0.1 / 0.8)
+    draw([found], tmp_path / "picture.png")
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 

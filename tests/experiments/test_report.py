@@ -9,6 +9,8 @@ from parsed_page import read
 
 from sst_mergekit.cli import main
 from sst_mergekit.errors import SstError
+from sst_mergekit.experiments.chosen import EXPERTS
+from sst_mergekit.experiments.names import label
 from sst_mergekit.metrics.estimate import plain, t_interval
 from sst_mergekit.reporting.build import build
 from sst_mergekit.reporting.pairs import differences, ours
@@ -33,7 +35,8 @@ def test_the_figures_are_those_of_the_results(made):
     [path] = made.glob("exp3*/*.json")
     body = json.loads(path.read_text())
     rows = [row for row in body["results"] if row["method"] == "SST-Merge"]
-    [sst] = [row for row in part["taxes"] if row["name"] == "SST-Merge"]
+    [sst] = [row for row in part["rows"] if row["name"] == "SST-Merge"]
+    assert [row["name"] for row in part["rows"]][:5] == [*EXPERTS.values(), "Task-Arithmetic", "TIES-Merging"]
     mean, margin = t_interval([row["safety_tax"] for row in rows])
     assert (sst["tax"]["value"], sst["tax"]["high"]) == (mean, mean + margin)
     assert sst["safety"]["value"] == body["SST-Merge"]["safety_score"]
@@ -42,14 +45,17 @@ def test_the_figures_are_those_of_the_results(made):
         *json.loads(next(made.glob("exp2*/*.json")).read_text())["targets"],
         *body["targets"],
     ]
-    points = [front for front in part["fronts"] if front["name"] == "SST-Merge"][0]["points"]
+    points = sst["points"]
     assert len(points) == sum(len(row["front"]) for row in rows)
     assert [point["settings"] for point in points if point["chosen"]] == [row["settings"] for row in rows]
     assert part["retained"]["methods"][0]["shares"][0]["value"] == pytest.approx(0.405 / 0.8)
     assert part["retained"]["methods"][-1]["shares"][0]["value"] == pytest.approx(0.25 / 0.8)
+    assert sst["utility_at_target"]["value"] == pytest.approx(0.7)
     html, _, markdown = read(made)
-    for text in (html, markdown):
+    for text in (html, markdown, write(made)[1]):
         assert f"{mean:.3f}" in text
+        assert "not met" in text
+        assert all(label(row["name"]) in text for row in part["rows"])
 
 
 def test_rates_by_group_pool_the_seeds(made):
@@ -68,7 +74,7 @@ def test_undefined_figures_are_dashes_with_their_reason(tmp_path):
     write(out)
     html, plain, markdown = read(out)
     [part] = json.loads(plain)
-    [sst] = [row for row in part["taxes"] if row["name"] == "SST-Merge"]
+    [sst] = [row for row in part["rows"] if row["name"] == "SST-Merge"]
     assert sst["tax"]["value"] is None
     shown = '<span class="none">–</span> <small class="why">'
     assert f"{shown}no safety gain above noise (0.000 &lt;= " in html
@@ -86,7 +92,7 @@ def test_one_seed_has_no_test_and_says_so(tmp_path):
     [part] = json.loads((out / "report.json").read_text())
     assert {pair["p"] for pair in part["pairs"]} == {None}
     assert {pair["difference"]["low"] for pair in part["pairs"]} == {None}
-    [sst] = [row for row in part["taxes"] if row["name"] == "SST-Merge"]
+    [sst] = [row for row in part["rows"] if row["name"] == "SST-Merge"]
     assert sst["safety"]["low"] == pytest.approx(0.9 - 1.96 * 0.01)
     assert sst["tax"]["low"] is None
 
@@ -119,13 +125,16 @@ def test_the_last_manifest_of_the_results_is_shown(out):
     (out / "manifests" / "20260102-000000-1.json").write_text(json.dumps(later))
     other = body | {"command": "of other results", "results": ["exp1/of_another.json"]}
     (out / "manifests" / "20260103-000000-1.json").write_text(json.dumps(other))
-    assert [run.command for run in build(find(out)[0]).runs] == ["the later command"]
+    assert [run["command"] for run in build(find(out)[0]).runs] == ["the later command"]
 
 
 @pytest.mark.parametrize(
     ("spoil", "match"),
     [
-        (lambda path: path.unlink(), r"no exp\?_results_MODEL_MODE.json in its folders; run 'sst-mergekit"),
+        (
+            lambda path: path.unlink(),
+            r"no exp\?_results_MODEL_MODE.json in its folders; run 'sst-mergekit",
+        ),
         (lambda path: path.write_text("{"), r"exp1_results_.*: not valid JSON"),
         (lambda path: path.write_text("[]"), r"exp1_results_.*: got list, expected an object"),
         (lambda path: path.write_text("{}"), r"exp1_results_.*: config: missing; this is no result"),
@@ -144,7 +153,11 @@ def test_damaged_folders_are_named_and_nothing_is_written(out, spoil, match):
 def test_the_command_writes_and_names_the_files(out, tmp_path):
     done = CliRunner().invoke(main, ["report", str(out)])
     assert done.exit_code == 0, done.output
-    assert done.output.split() == [str(out / f"report.{kind}") for kind in ("md", "json", "html")]
+    texts = [str(out / f"report.{kind}") for kind in ("md", "json", "html")]
+    pictures = [out / "exp3_baseline" / "exp3_results_tiny-world_minimal.png"]
+    pictures += [out / "exp2_multitask" / "exp2_results_tiny-world_minimal.png"]
+    assert done.output.split() == [*texts, *map(str, pictures)]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
     before = read(out)
     done = CliRunner().invoke(main, ["report", str(out), "--json"])
     assert json.loads(done.output)["files"][2] == str(out / "report.html")

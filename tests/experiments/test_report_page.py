@@ -149,7 +149,7 @@ def test_methods_beyond_the_published_are_behind_a_fold(out):
     html, _, _ = read(out)
     spec = json.loads(Page(html).scripts[0])
     shown = {series["name"] for series in spec["series"] if series["on"]}
-    assert {"SST-Merge", "Task-Arithmetic", "base"} <= shown
+    assert {"SST-Merge", "Task Arithmetic", "base model"} <= shown
     assert len(spec["series"]) == 38
     assert not any(name.startswith("further") for name in shown)
     marks = [(series["colour"], series["shape"]) for series in spec["series"]]

@@ -121,7 +121,9 @@ CASES = {
     ),
     "compare: resamples 1": Case("compare {root}/a {root}/b --resamples 1", "--resamples"),
     "tally: not there": Case("tally {root}/none", "none"),
-    "tally: damaged": Case("tally {root}/void", "void", both(_folder("void"), text("void/report.json", "{"))),
+    "tally: damaged": Case(
+        "tally {root}/void", "void", both(_folder("void"), text("void/results.json", "{"))
+    ),
     "judge: not there": Case("judge {root}/none.jsonl --judge wildguard", "none.jsonl"),
     "judge: no address": Case("judge {root}/data.jsonl --judge openai", "needs --base-url URL"),
     "judge: unknown": Case("judge {root}/data.jsonl --judge gpt", "--judge"),
