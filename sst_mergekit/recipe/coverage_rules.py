@@ -43,7 +43,7 @@ def patches_have_statistics(recipe: Recipe) -> Iterator[Fault]:
 
 def _uncovered(item: Input, start: ModelReference, stores: list[StatisticsStore]) -> Iterator[Fault]:
     for store in stores:
-        names = [name for name in changed(item.reference, start, store) if store.find(name) is None]
+        names = [name for name in changed(item.reference, start, store) if not store.covers(name)]
         if names:
             why = store.manifest.skipped.get(names[0], "not a measured linear layer")
             yield Fault(
@@ -64,7 +64,7 @@ def changed(reference: ModelReference, start: ModelReference, store: StatisticsS
     return [
         name
         for name in new or ()
-        if old and name in old and store.find(name) is None and samples_differ(name, new[name], old[name])  # type: ignore[index]
+        if old and name in old and not store.covers(name) and samples_differ(name, new[name], old[name])  # type: ignore[index]
     ]
 
 

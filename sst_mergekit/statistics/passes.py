@@ -56,6 +56,12 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
             owner = input_groups(model, layers, seen)
     skipped |= {layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner}
     if KINDS[options.kind].axes_by:
+        stacks = {layer.stack for layer in layers if layer.routed}
+        layers = [layer for layer in layers if not layer.routed]
+        owner = {layer.name: owner[layer.name] for layer in layers if layer.name in owner}
+        skipped |= dict.fromkeys(
+            stacks, f"kind {options.kind} measures no experts: kronecker, activation, diagonal do"
+        )
         axes = options.form.axes or {}
         skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
         owner = _reowned(owner, axes)
