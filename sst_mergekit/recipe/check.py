@@ -11,6 +11,7 @@ from sst_mergekit.errors import RecipeError
 from sst_mergekit.recipe import (
     baseline_rules,
     coverage_rules,
+    layout_rules,
     model_rules,
     origin_rules,
     parameter_rules,
@@ -31,6 +32,7 @@ OF_SST: tuple[Rule, ...] = (
     *statistics_rules.RULES,
     *origin_rules.RULES,
     *coverage_rules.RULES,
+    *layout_rules.RULES,
 )
 # What does not concern adapters merged into an adapter: no base weights are read, nothing is folded.
 OF_FULL_MERGE: tuple[Rule, ...] = (
@@ -39,6 +41,7 @@ OF_FULL_MERGE: tuple[Rule, ...] = (
     model_rules.usable_cache,
     model_rules.names_sent_to_the_hub,
     model_rules.precise_dtype,
+    layout_rules.experts_left_out,
 )
 OF_METHOD = dict.fromkeys(baseline_rules.BASELINES, baseline_rules.RULES) | {sst_rules.METHOD: OF_SST}
 

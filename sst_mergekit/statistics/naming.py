@@ -11,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 
+@unset_fake_temporarily()  # stand-ins have data, also where a plan's model has none
 def stored_names(model: nn.Module, names: Mapping[str, int | None]) -> dict[str, tuple[str, ...]]:
     """Return for each weight the names of the tensors that transformers saves it as, where they differ.
 

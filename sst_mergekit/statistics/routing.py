@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -108,13 +107,10 @@ def _routed_experts(module: Any, hidden: Tensor, top_k_index: Tensor, top_k_weig
     run = _Expert(module, "gate_up_proj" if module.has_gate else "up_proj", module.is_transposed)
     out = torch.zeros_like(hidden)
     experts: list[Routed] = module.__dict__[NAME]
+    if isinstance(hidden, FakeTensor):
+        return _foreseen(run, experts, hidden, top_k_weights)
     for number, each in enumerate(experts):
-        each.share = top_k_index.shape[1] / len(experts)
-        if isinstance(top_k_index, FakeTensor):  # without data: as many for each
-            token = torch.arange(math.ceil(len(hidden) * each.share), device=hidden.device)
-            slot = torch.zeros_like(token)
-        else:
-            token, slot = (top_k_index == number).nonzero(as_tuple=True)
+        token, slot = (top_k_index == number).nonzero(as_tuple=True)
         if len(token):
             each.index = token
             answer = run(number, each, hidden[token]) * top_k_weights[token, slot, None]
@@ -128,17 +124,35 @@ def _sorted_experts(experts: Experts, hidden: Tensor) -> Tensor:
     run = _Expert(module, experts.first, experts.transposed)
     tokens = len(hidden) // count
     out = torch.zeros_like(hidden)
+    if isinstance(hidden, FakeTensor):
+        sent = hidden.view(count, tokens, -1)[0]
+        answer = _foreseen(run, module.__dict__[NAME], sent, sent.new_ones(tokens, 1))
+        return answer.repeat(count, 1)
     for number, each in enumerate(module.__dict__[NAME]):
         rows = hidden[number * tokens : (number + 1) * tokens]
-        if isinstance(hidden, FakeTensor):
-            each.share = 1 / count
-            token = torch.arange(math.ceil(tokens * each.share), device=hidden.device)
-        else:
-            token = rows.detach().abs().amax(1).nonzero()[:, 0]
+        token = rows.detach().abs().amax(1).nonzero()[:, 0]
         if len(token):
             each.index = token
             out.index_add_(0, number * tokens + token, run(number, each, rows[token]))
     return out
+
+
+def _foreseen(run: _Expert, experts: list[Routed], hidden: Tensor, weights: Tensor) -> Tensor:
+    """Return what experts make of hidden [tokens, d] without data, and note that each gets as many tokens.
+
+    One does the work of all: the operations and the memory are the same, whoever does them.
+
+    Args:
+        run: calls an expert.
+        experts: of one layer.
+        hidden: [tokens, d].
+        weights: of the answers [tokens, k].
+    """
+    tokens, k = weights.shape
+    for each in experts:
+        each.share = k / len(experts)
+    answers = run(0, experts[0], hidden.repeat_interleave(k, 0)).view(tokens, k, -1)
+    return (answers * weights[..., None]).sum(1).to(hidden.dtype)
 
 
 class _Expert:

@@ -13,30 +13,11 @@ from torch import Tensor
 from sst_mergekit.core import moments, truncated
 from sst_mergekit.core.geometry import FACTORS
 from sst_mergekit.core.sketch import Sketch, kept_rows
+from sst_mergekit.statistics.extent import Counts, Extent
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import ALL, Positions, Rule
 from sst_mergekit.statistics.settings import Form
 from sst_mergekit.statistics.team import Team
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much was measured: sequences, response tokens, and the positions that the kind uses of them."""
-
-    sequences: int
-    tokens: int
-    used: int
-
-
-@dataclass(frozen=True)
-class Extent(Counts):
-    """The same, and positions: those that the model computes, and those of them that gradients reach.
-
-    The model computes prompts and the padding of batches too; gradients end before a sequence's last token.
-    """
-
-    positions: int
-    reached: int
 
 
 @dataclass(frozen=True)
