@@ -190,9 +190,7 @@ def _say(out: Path, kind: str, manifest: Manifest) -> None:
         output.note(f"  left out: {name} ({why})")
     if manifest.pooled:
         name, why = next(iter(manifest.pooled.items()))
-        output.note(
-            f"  {len(manifest.pooled)} products of experts have their layer's mean: {name} ({why}), ..."
-        )
+        output.note(f"  {len(manifest.pooled)} slices of experts have a mean: {name} ({why}), ...")
     found = {"out": out, "kind": kind, "layers": len(manifest.layers)}
     found |= {name: manifest.data[name] for name in ("sequences", "tokens")} | manifest.run
     output.result(

@@ -41,7 +41,7 @@ OF_FULL_MERGE: tuple[Rule, ...] = (
     model_rules.usable_cache,
     model_rules.names_sent_to_the_hub,
     model_rules.precise_dtype,
-    layout_rules.experts_left_out,
+    *layout_rules.RULES,
 )
 OF_METHOD = dict.fromkeys(baseline_rules.BASELINES, baseline_rules.RULES) | {sst_rules.METHOD: OF_SST}
 

@@ -1,15 +1,17 @@
-"""A rule on mixtures of experts: mergekit leaves stacks out that only some layers of a model have."""
+"""Rules on what mergekit 0.1.5 cannot read or leaves out where it knows a model by its tensors alone."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 
-from mergekit.architecture import get_architecture_info
+from mergekit.architecture import arch_info_for_config, get_architecture_info
+from mergekit.common import ModelReference
 from mergekit.config import MergeConfiguration
 from mergekit.options import MergeOptions
 
-from sst_mergekit.recipe.checkpoint import local_headers
+from sst_mergekit.recipe.checkpoint import directory_of, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Recipe
 
@@ -33,19 +35,48 @@ def experts_left_out(recipe: Recipe) -> Iterator[Fault]:
         )
 
 
+def adapters_can_be_read(recipe: Recipe) -> Iterator[Fault]:
+    """Yield adapters on a model that mergekit knows by its tensors alone: then it reads full models only."""
+    adapters = [item for item in recipe.inputs if item.reference.lora and directory_of(item.reference.model)]
+    for item in adapters:
+        if not _described(item.reference):
+            yield Fault(
+                f"{item.key}.model",
+                f"mergekit has no description of '{item.reference.model}' and then reads no adapters; "
+                "fold it with PEFT (merge_and_unload, save_pretrained) and name the folded model",
+            )
+
+
+def _described(reference: ModelReference) -> bool:
+    """Return whether mergekit has a description of the model; if it fails, the merge will say why."""
+    with _quiet():
+        try:
+            return arch_info_for_config(reference.config()) is not None
+        except Exception:  # noqa: BLE001  (mergekit and transformers raise many kinds)
+            return True
+
+
 def _optional(recipe: Recipe) -> set[str]:
-    """Return the tensors that mergekit takes as optional; none where it cannot tell, which the merge will say."""
+    """Return the tensors that mergekit takes as optional; none where it fails, which the merge will say."""
+    with _quiet():
+        try:
+            config = MergeConfiguration.model_validate(recipe.raw)
+            architecture = get_architecture_info(config, MergeOptions())
+            weights = architecture.all_weights(config.referenced_models()[0].config())
+        except Exception:  # noqa: BLE001  (mergekit and transformers raise many kinds)
+            return set()
+    return {each.name for each in weights if each.optional}
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep mergekit's warnings for its merge."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        config = MergeConfiguration.model_validate(recipe.raw)
-        architecture = get_architecture_info(config, MergeOptions())
-        weights = architecture.all_weights(config.referenced_models()[0].config())
-    except Exception:  # noqa: BLE001  (mergekit and transformers raise many kinds)
-        return set()
+        yield
     finally:
         logging.disable(before)
-    return {each.name for each in weights if each.optional}
 
 
 def _first_expert(stack: str) -> str:
@@ -57,4 +88,4 @@ def _first_expert(stack: str) -> str:
     return f"{stack.rpartition('.')[0]}.0."
 
 
-RULES = (experts_left_out,)
+RULES = (experts_left_out, adapters_can_be_read)
