@@ -6,13 +6,14 @@ import logging
 import pytest
 import torch
 import yaml
-from mixtures import mixture, save
+from mixtures import mixture, moved, save
 from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import tiny_data
 from transformers import AutoModelForCausalLM
 
 import sst_mergekit
-from sst_mergekit.errors import StatisticsError
+from sst_mergekit.adapters.deltas import deltas
+from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.statistics.estimate import estimate
 from sst_mergekit.statistics.loading import ModelSpec
@@ -156,3 +157,21 @@ def test_train_lora_trains_experts(model_type, tmp_path):
         train_lora(ModelSpec(str(base)), source, tmp_path / "wrong", wrong)
     with pytest.raises(StatisticsError, match="--dropout: a LoRA on --target-parameters has none"):
         Training(target_parameters="experts.down_proj", dropout=0.1)
+
+
+def test_what_takes_dense_layers_alone_says_so(tmp_path):
+    one_by_one = r"block_sparse_moe\.experts\.0\.w1\.weight"
+    for model_type, name in (("mixtral", one_by_one), ("gpt_oss", r"experts\.down_proj")):
+        base = save(mixture(model_type), tmp_path / model_type / "base")
+        other = save(moved(mixture(model_type), 1), tmp_path / model_type / "other")
+        with pytest.raises(RecipeError, match=rf"changes .*{name}, of a mixture of experts, .* yaml"):
+            list(deltas(str(base), str(other)))
+
+
+def test_adapters_of_experts_are_no_input_of_lora(world):
+    from sst_mergekit.adapters.merging import Options as Merging
+    from sst_mergekit.adapters.merging import merge_adapters
+    from sst_mergekit.recipe.parse import load_recipe
+
+    with pytest.raises(RecipeError, match="target_parameters is set, .*use the full merge"):
+        merge_adapters(load_recipe(recipe(world)), world / "merged", Merging(progress=False))
