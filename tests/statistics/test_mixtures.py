@@ -7,11 +7,17 @@ import torch
 from mixtures import MIXTURES, SIZES, mixture
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from sst_mergekit.core.geometry import trace
+from sst_mergekit.core.truncated import is_truncated
 from sst_mergekit.statistics.collect import Options, collect
+from sst_mergekit.statistics.kinds.activation import Activation
+from sst_mergekit.statistics.kinds.diagonal import Diagonal
+from sst_mergekit.statistics.kinds.kronecker import Kronecker
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.moe import experts_of, routers_of
 from sst_mergekit.statistics.observing import measuring
 from sst_mergekit.statistics.settings import FACTORS, Form
+from sst_mergekit.statistics.team import Team
 from sst_mergekit.statistics.tokens import Sequence
 
 PROMPT = 3
@@ -174,6 +180,32 @@ def test_passes_and_sketches_change_nothing_of_the_mean(sequences, rank, monkeyp
     for name in names:
         for slot, value in whole.of(name).items():
             close(apart.of(name)[slot], value, f"{name} {slot}")
+
+
+def test_sketches_of_a_mean_keep_the_whole_trace(sequences):
+    model, name = mixture("mixtral"), "model.layers.0.mlp.experts.down_proj[0]"
+    dense, short = (measure(model, sequences, tokens=99, form=Form(factor_rank=rank)) for rank in (None, 2))
+    assert is_truncated(short.of(name)["input"])
+    assert trace("input", short.of(name)["input"]) == pytest.approx(
+        trace("input", dense.of(name)["input"]), 1e-4
+    )
+
+
+def test_an_expert_that_saw_nothing_has_sums_to_add_to_other_processes():
+    with measuring(model := mixture("mixtral")):
+        [layer] = [
+            each for each in linear_layers(model)[0] if each.name.endswith("0.mlp.experts.down_proj[3]")
+        ]
+        kinds = [
+            Kronecker(layer, None, Form()),
+            Activation(layer, None, Form()),
+            Diagonal(layer, None, Form()),
+        ]
+    for kind in kinds:
+        kind.join(Team())
+        assert kind.sums
+        assert not any(each.any() for each in kind.sums.values())
+        assert kind.tokens == kind.felt == 0
 
 
 def test_the_model_answers_as_before_and_is_left_as_it_was(model, sequences):
