@@ -123,11 +123,21 @@ def collect(
                     _finish(layer, means, sink)
             if len(groups) > 1:
                 sink.flush()
-    skipped = chosen.skipped | dict.fromkeys(pools.unreached, "no token that counts reached its experts")
-    layers = [layer for layer in chosen.layers if layer.stack not in pools.unreached]
-    owner = {layer.name: chosen.input_owner[layer.name] for layer in layers}
-    found = Collected(layers, kept.means, owner, skipped, counts, size, len(groups))
-    return dataclasses.replace(found, shared=pools.shared, pooled=pools.told())
+    found = Collected(
+        chosen.layers, kept.means, chosen.input_owner, chosen.skipped, counts, size, len(groups)
+    )
+    return _with_pools(found, pools)
+
+
+def _with_pools(found: Collected, pools: Pools) -> Collected:
+    """Return the statistics with which experts share a mean, and without those that no token reached."""
+    skipped = found.skipped | dict.fromkeys(pools.unreached, "no token that counts reached its experts")
+    layers = [layer for layer in found.layers if layer.stack not in pools.unreached]
+    owner = {layer.name: found.input_owner[layer.name] for layer in layers}
+    told = {name: why for name, why in pools.told().items() if name in owner}
+    return dataclasses.replace(
+        found, layers=layers, input_owner=owner, skipped=skipped, shared=pools.shared, pooled=told
+    )
 
 
 def _halving(
