@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -26,7 +27,7 @@ def deltas(base: str, expert: str, vectors: bool = False) -> Iterator[tuple[str,
         vectors: yield changed tensors that are no matrices too.
 
     Raises:
-        RecipeError: a model or adapter cannot be read.
+        RecipeError: a model or adapter cannot be read, or it changes experts of a mixture.
     """
     reference = ModelReference.parse(expert)
     if reference.lora is not None:
@@ -45,11 +46,21 @@ def deltas(base: str, expert: str, vectors: bool = False) -> Iterator[tuple[str,
         after, before = new.get_tensor(name), old.get_tensor(name)
         if after is None or before is None or after.shape != before.shape:
             continue
-        if after.ndim != 2 and not vectors:
+        if after.ndim not in (2, 3) and not vectors:
             continue
         change = after.to(torch.float32) - before.to(torch.float32)
         if bool(change.any()):
+            _require_no_expert(expert, name, change)
             yield name, change, True
+
+
+def _require_no_expert(expert: str, name: str, change: Tensor) -> None:
+    """Raise RecipeError for the change of an expert, or of a stack of them, in a mixture of experts."""
+    if change.ndim == 3 or re.search(r"\.experts\.\d+\.", name):
+        raise RecipeError(
+            f"{expert}: changes {name}, of a mixture of experts, which only whole merges take apart; "
+            "use 'sst-mergekit yaml' (inspect, refit and --patch take dense layers)"
+        )
 
 
 def _open(model: str) -> LazyTensorLoader:

@@ -36,6 +36,7 @@ FORMS = "kronecker, ekfac: marginals of sequences' or tokens' gradients, or K-FA
 DATA = "A .jsonl, .json, .csv or .parquet file, or a Hub data set id; once or more often.  [required]"
 WEIGHT = "Share of each --data among --samples; too few rows are taken again.  [default: rows count alike]"
 RESPOND = "Let the model answer prompts that have no response, in at most so many tokens."
+EXPERTS = "An expert that fewer tokens reach takes the mean of its layer's experts."
 TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32.  [default: measured]"
 
 
@@ -67,6 +68,9 @@ TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32
 @click.option("--factor-rank", type=positive, help="Keep this many eigenpairs of a factor, and the trace.")
 @click.option("--store-dtype", type=click.Choice(STORED), default=STORED[0], show_default=True)
 @click.option("--max-memory", help="Bound on memory, such as 8GB: layers in groups, a pass for each.")
+@click.option(
+    "--expert-tokens", type=positive, default=Options.expert_tokens, show_default=True, help=EXPERTS
+)
 @click.option("--labels", type=click.Choice(LABELS), default=Options.labels, show_default=True)
 @click.option("--seed", type=int, default=Options.seed, show_default=True)
 @click.option("--chat-template/--no-chat-template", default=None, help="[default: if the tokenizer has one]")
@@ -100,6 +104,7 @@ def command(
     factor_rank: int | None,
     store_dtype: str,
     max_memory: str | None,
+    expert_tokens: int,
     labels: str,
     seed: int,
     chat_template: bool | None,
@@ -113,7 +118,7 @@ def command(
     Measure harm on the safety expert with its own training mix, and benign skill on the utility
     expert; name both directories in the recipe. Several processes or GPUs share the samples:
     accelerate launch --multi_gpu --num_processes 4 -m sst_mergekit fisher ... --json prints {out, kind,
-    layers, sequences, tokens, batch_size, passes, max_memory, skipped: {layer: why}}.
+    layers, sequences, tokens, batch_size, passes, max_memory, skipped: {layer: why}, pooled: {expert: why}}.
 
     --plan prints layers, passes, memory, disk, work and computed time. It reads the config and counts the
     tokens of --data; without --data it takes --samples sequences of --max-length tokens, half of each
@@ -134,6 +139,7 @@ def command(
         Source(each, *fields, share) for each, share in zip(data, weight or [None] * len(data), strict=True)
     ]
     options = Options(kind, form, labels, batch_size, seed, device, max_memory=bound)
+    options = dataclasses.replace(options, expert_tokens=expert_tokens)
     shared = {"samples": samples, "max_length": max_length, "chat_template": chat_template}
     shared |= {"store_dtype": store_dtype}
     if only_plan:
@@ -182,10 +188,13 @@ def _measure(spec: ModelSpec, sources: list[Source], out: Path, options: Options
 def _say(out: Path, kind: str, manifest: Manifest) -> None:
     for name, why in manifest.skipped.items():
         output.note(f"  left out: {name} ({why})")
+    if manifest.pooled:
+        name, why = next(iter(manifest.pooled.items()))
+        output.note(f"  {len(manifest.pooled)} slices of experts have a mean: {name} ({why}), ...")
     found = {"out": out, "kind": kind, "layers": len(manifest.layers)}
     found |= {name: manifest.data[name] for name in ("sequences", "tokens")} | manifest.run
     output.result(
-        found | {"skipped": manifest.skipped},
+        found | {"skipped": manifest.skipped, "pooled": manifest.pooled},
         f"{out}: {kind} statistics of {found['layers']} layers "
         f"from {found['sequences']} sequences, {found['tokens']} response tokens, "
         f"in {found['passes']} passes with batches of {found['batch_size']}",

@@ -39,6 +39,7 @@ share = Finite(min=0, max=1, max_open=True)
 @click.option(
     "--target-modules", default=Options.target_modules, show_default=True, help="Names, with commas."
 )
+@click.option("--target-parameters", default="", help="Of experts, with commas: experts.down_proj")
 @click.option("--batch-size", type=positive, default=Options.batch_size, show_default=True)
 @click.option(
     "--accumulate", type=positive, default=Options.accumulate, show_default=True, help="Batches a step."

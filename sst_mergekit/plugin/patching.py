@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sst_mergekit.core.geometries import GEOMETRIES
@@ -16,7 +17,7 @@ from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.plugin.evidence import NoStatistics, Side, Source, gather, opened
 from sst_mergekit.plugin.layer_filter import LayerFilter
-from sst_mergekit.statistics.store import StatisticsStore, require_one_form
+from sst_mergekit.statistics.store import StatisticsStore, open_statistics, require_one_form
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,28 @@ class PatchFilter:
         Raises:
             StatisticsError: no statistics for this tensor, or of another shape or kind.
         """
+        if patch.ndim == 3 and (names := open_statistics(harm.fisher).slices(tensor_name)):
+            return self._stacked(tensor_name, names, patch, harm, benign)
         layer = self.layer(tensor_name, harm, benign)
         if layer is None:
             return patch if self.on_missing == "add" else None
         return layer.dense(patch.T).T if layer.transposed else layer.dense(patch)
+
+    def _stacked(
+        self, tensor_name: str, names: list[str], patch: Tensor, harm: Source, benign: Side
+    ) -> Tensor:
+        """Return the patch [E, ...] of a stack of experts, each filtered by its own statistics."""
+        if len(names) != len(patch):
+            raise StatisticsError(
+                f"{tensor_name}: {len(patch)} experts, but the statistics in {harm.fisher} are of "
+                f"{len(names)}; they belong to another model"
+            )
+        whole = torch.zeros_like(patch)
+        for name, change, into in zip(names, patch, whole, strict=True):
+            kept = self(name, change, harm, benign) if change.any() else None
+            if kept is not None:
+                into.copy_(kept)
+        return whole
 
     def layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter | None:
         """Return the filter of one layer; None without statistics, where `on_missing` allows it.
@@ -88,7 +107,7 @@ class PatchFilter:
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
         if self.on_missing != "error":
             return
-        why = store.manifest.skipped.get(tensor_name, "not a measured linear layer")
+        why = store.manifest.skipped.get(tensor_name.partition("[")[0], "not a measured linear layer")
         raise StatisticsError(
             f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
             "set 'on_missing: add' to add the patch whole, or 'keep' to keep the utility expert's weights"

@@ -12,6 +12,7 @@ from sst_mergekit.recipe import (
     adapter_rules,
     baseline_rules,
     coverage_rules,
+    layout_rules,
     model_rules,
     origin_rules,
     parameter_rules,
@@ -32,6 +33,7 @@ OF_SST: tuple[Rule, ...] = (
     *statistics_rules.RULES,
     *origin_rules.RULES,
     *coverage_rules.RULES,
+    *layout_rules.RULES,
 )
 # What does not concern adapters merged into an adapter: no base weights are read, nothing is folded.
 OF_FULL_MERGE: tuple[Rule, ...] = (
@@ -40,6 +42,7 @@ OF_FULL_MERGE: tuple[Rule, ...] = (
     model_rules.usable_cache,
     model_rules.names_sent_to_the_hub,
     model_rules.precise_dtype,
+    *layout_rules.RULES,
 )
 OF_METHOD = dict.fromkeys(baseline_rules.BASELINES, baseline_rules.RULES) | {sst_rules.METHOD: OF_SST}
 

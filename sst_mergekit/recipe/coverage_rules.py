@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from mergekit.common import ModelReference
 
@@ -13,6 +15,7 @@ from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
 from sst_mergekit.recipe.sst_rules import EXPERT, SAFETY, UTILITY, experts, shared_values, text
 from sst_mergekit.recipe.statistics_rules import measured
+from sst_mergekit.statistics.moe import unwrapped
 from sst_mergekit.statistics.store import StatisticsStore
 
 
@@ -38,7 +41,7 @@ def patches_have_statistics(recipe: Recipe) -> Iterator[Fault]:
 
 def _uncovered(item: Input, start: ModelReference, stores: list[StatisticsStore]) -> Iterator[Fault]:
     for store in stores:
-        names = [name for name in changed(item.reference, start, store) if store.find(name) is None]
+        names = [name for name in changed(item.reference, start, store) if not store.covers(name)]
         if names:
             why = store.manifest.skipped.get(names[0], "not a measured linear layer")
             yield Fault(
@@ -59,7 +62,7 @@ def changed(reference: ModelReference, start: ModelReference, store: StatisticsS
     return [
         name
         for name in new or ()
-        if old and name in old and store.find(name) is None and samples_differ(name, new[name], old[name])  # type: ignore[index]
+        if old and name in old and not store.covers(name) and samples_differ(name, new[name], old[name])  # type: ignore[index]
     ]
 
 
@@ -73,7 +76,28 @@ def _adapted(reference: ModelReference) -> set[str]:
         keys = headers([path])
     except SstError:
         return set()
-    return {weight_of(key) for key in keys}
+    stacks = targeted(path.parent)
+    return {name for key in keys for name in _of_experts(weight_of(key), stacks) or [weight_of(key)]}
+
+
+def targeted(directory: Path) -> list[str]:
+    """Return the parameters that an adapter is on by name (PEFT's ``target_parameters``): experts."""
+    try:
+        config = json.loads((directory / "adapter_config.json").read_text(encoding="utf-8"))
+        return [str(each) for each in config.get("target_parameters") or ()]
+    except (OSError, ValueError, AttributeError, TypeError):
+        return []  # a rule on the adapter itself says so
+
+
+def _of_experts(weight: str, stacks: list[str]) -> list[str]:
+    """Return the stacks that factors of a module's parameters may be of.
+
+    >>> _of_experts("model.layers.0.mlp.experts.base_layer.weight", ["experts.down_proj"])
+    ['model.layers.0.mlp.experts.down_proj']
+    """
+    module = unwrapped(weight.removesuffix(".weight"))
+    pairs = [stack.rpartition(".")[::2] for stack in stacks]
+    return [f"{module}.{name}" for path, name in pairs if f".{module}".endswith(f".{path}")]
 
 
 def weight_of(key: str) -> str:

@@ -119,9 +119,9 @@ def shapes_of_model(recipe: Recipe) -> Iterator[Fault]:
         tensors = local_headers(item.reference) or local_headers(recipe.base) or {}
         wrong, first = [], ""
         for name, header in tensors.items():
-            record = store.find(name)
-            if record and stored_shape(record) != header.shape:
-                first = first or f"{list(stored_shape(record))}, the model's tensor is {list(header.shape)}"
+            known = known_shape(store, name)
+            if known and known != header.shape:
+                first = first or f"{list(known)}, the model's tensor is {list(header.shape)}"
                 wrong.append(name)
         if wrong:
             yield Fault(
@@ -129,12 +129,22 @@ def shapes_of_model(recipe: Recipe) -> Iterator[Fault]:
                 f"{store.source} has statistics of another shape for {first_and_count(wrong)}: {first}; "
                 "they are of another model or vocabulary, measure again",
             )
-        elif tensors and not any(store.find(name) for name in tensors):
+        elif tensors and not any(store.covers(name) for name in tensors):
             name = next(iter(store.manifest.layers), "no layer at all")
             yield Fault(
                 fisher_key(item),
                 f"{store.source} is of another architecture ({name}); measure '{item.reference}'",
             )
+
+
+def known_shape(store: StatisticsStore, name: str) -> tuple[int, ...] | None:
+    """Return the shape of a checkpoint's tensor, a weight or a stack of experts, by the statistics."""
+    record = store.find(name)
+    if record:
+        return stored_shape(record)
+    names = store.slices(name)
+    first = store.find(names[0]) if names else None
+    return (len(names), *stored_shape(first)) if first else None
 
 
 def stored_shape(record: LayerRecord) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from sst_mergekit.statistics.labels import sample
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.observing import Labels, measuring, observe
 from sst_mergekit.statistics.passes import choose, part
+from sst_mergekit.statistics.pooling import Pools
 from sst_mergekit.statistics.settings import Options
 from sst_mergekit.statistics.tokens import IGNORED, Sequence, batches
 
@@ -58,6 +60,7 @@ class Collected:
         skipped: weight -> why it was left out.
         counts: how much was measured.
         batch_size, passes: sequences at a time, and how often the data were gone through.
+        shared: expert -> the name of its layer's mean, which it takes; pooled: and why.
     """
 
     layers: list[Layer]
@@ -67,9 +70,13 @@ class Collected:
     counts: Counts
     batch_size: int
     passes: int
+    shared: dict[str, str] = dataclasses.field(default_factory=dict)
+    pooled: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def of(self, layer: str) -> dict[str, Tensor]:
         """Return a layer's means, a shared input factor in its place."""
+        if layer in self.shared:
+            return self.means[self.shared[layer]]
         own, shared = self.means[layer], self.means[self.input_owner[layer]]
         return own | {"input": shared["input"]} if "input" in shared else own
 
@@ -101,7 +108,7 @@ def collect(
             passes = part(model, sequences, options, kinds, memory.in_use(options.device))
         passes = options.team.told(passes)
         groups, size = passes.groups, passes.batch_size
-        kept = Kept()
+        kept, pools = Kept(), Pools(chosen.layers, options.expert_tokens)
         sink = sink or kept
         for number, group in enumerate(groups, 1):
             title = options.kind if len(groups) == 1 else f"{options.kind} {number}/{len(groups)}"
@@ -110,10 +117,27 @@ def collect(
             for name in group:
                 found = now.pop(name)
                 found.join(options.team)  # an owner's sums hold those of the layers after it
-                _finish(by_name[name], found.means(counts), sink)
+                if not pools.keeps(found):
+                    _finish(by_name[name], found.means(counts), sink)
+                for layer, means in pools.done(by_name[name].stack, counts):
+                    _finish(layer, means, sink)
             if len(groups) > 1:
                 sink.flush()
-    return Collected(chosen.layers, kept.means, chosen.input_owner, chosen.skipped, counts, size, len(groups))
+    found = Collected(
+        chosen.layers, kept.means, chosen.input_owner, chosen.skipped, counts, size, len(groups)
+    )
+    return _with_pools(found, pools)
+
+
+def _with_pools(found: Collected, pools: Pools) -> Collected:
+    """Return the statistics with which experts share a mean, and without those that no token reached."""
+    skipped = found.skipped | dict.fromkeys(pools.unreached, "no token that counts reached its experts")
+    layers = [layer for layer in found.layers if layer.stack not in pools.unreached]
+    owner = {layer.name: found.input_owner[layer.name] for layer in layers}
+    told = {name: why for name, why in pools.told().items() if name in owner}
+    return dataclasses.replace(
+        found, layers=layers, input_owner=owner, skipped=skipped, shared=pools.shared, pooled=told
+    )
 
 
 def _halving(

@@ -1,9 +1,11 @@
-"""Which weights of a model are measured: linear layers and embeddings, by their checkpoint names."""
+"""Which weights of a model are measured: linear layers, embeddings, experts, by their checkpoint names."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,9 @@ import torch
 from torch import nn
 
 from sst_mergekit.statistics.memory import place
+from sst_mergekit.statistics.moe import SECOND, experts_of, routers_of, unwrapped
+from sst_mergekit.statistics.naming import stored_names
+from sst_mergekit.statistics.routing import Routed, opened_experts, opened_router
 
 TRAINED_COPY = ".modules_to_save.default"  # PEFT's place for a layer that is trained whole
 
@@ -26,14 +31,23 @@ class Layer:
         transposed: its weight is stored [d_in, d_out].
         embedding: its input is token ids (one-hot rows).
         head: it maps to the vocabulary.
+        routed: the expert whose product it is; then its weight is the slice ``name[3]`` of a parameter.
+        stored: names of the tensors that hold it in checkpoints, where transformers renames or joins these.
     """
 
     name: str
     module: nn.Module
     shape: tuple[int, int]
     transposed: bool
-    embedding: bool
-    head: bool
+    embedding: bool = False
+    head: bool = False
+    routed: Routed | None = None
+    stored: tuple[str, ...] = ()
+
+    @property
+    def stack(self) -> str:
+        """Return the name of the parameter that holds the weights of all experts of the layer."""
+        return self.name.rpartition("[")[0]
 
 
 def linear_layers(model: nn.Module) -> tuple[list[Layer], dict[str, str]]:
@@ -44,13 +58,17 @@ def linear_layers(model: nn.Module) -> tuple[list[Layer], dict[str, str]]:
     """
     from transformers.pytorch_utils import Conv1D
 
+    apart = {id(module) for _, module in routers_of(model)} | {id(e.module) for e in experts_of(model)}
     head, tokens = base_module(model.get_output_embeddings()), base_module(model.get_input_embeddings())  # type: ignore[operator]
     shared = Counter(id(p) for _, p in model.named_parameters(remove_duplicate=False))
     layers: list[Layer] = []
     skipped: dict[str, str] = {}
     adapters = _adapter_prefixes(model)
     for path, module in model.named_modules():
-        if not isinstance(module, nn.Linear | Conv1D | nn.Embedding) or _is_added(path, adapters):
+        if _is_added(path, adapters) or id(module) in apart:
+            continue
+        if not isinstance(module, nn.Linear | Conv1D | nn.Embedding):
+            skipped |= _not_linear(path, module)
             continue
         name = checkpoint_name(path) + ".weight"
         weight = module.weight
@@ -75,7 +93,47 @@ def linear_layers(model: nn.Module) -> tuple[list[Layer], dict[str, str]]:
                 head=module is head,
             )
         )
-    return layers, skipped
+    routed, left_out = _routed(model)
+    return layers + routed, skipped | left_out
+
+
+def _routed(model: nn.Module) -> tuple[list[Layer], dict[str, str]]:
+    """Return the products of routers and experts, where these are opened, and what else they hold."""
+    layers: list[Layer] = []
+    skipped: dict[str, str] = {}
+    for path, router in routers_of(model):
+        product, name = opened_router(router), f"{checkpoint_name(path)}.weight"
+        if product is not None:
+            rows, columns = router.weight.shape  # type: ignore[operator]
+            layers.append(Layer(name, product, (rows, columns), transposed=False))  # type: ignore[arg-type]
+    for experts in experts_of(model):
+        path = checkpoint_name(experts.path)
+        sides = [(name, getattr(experts.module, name).shape[1:]) for name in (experts.first, SECOND)]
+        for number, routed in enumerate(opened_experts(experts)):
+            for (name, shape), product in zip(sides, (routed.first, routed.second), strict=True):
+                shape = tuple(shape[::-1] if experts.transposed else shape)
+                whole = f"{path}.{name}[{number}]"
+                layers.append(Layer(whole, product, shape, experts.transposed, routed=routed))
+        skipped |= _not_linear(experts.path, experts.module, {experts.first, SECOND})
+    return _named_as_stored(model, layers), skipped
+
+
+def _not_linear(path: str, module: nn.Module, but: Collection[str] = ()) -> dict[str, str]:
+    """Return a module's own matrices and stacks of them that are no layer that is measured, and why."""
+    why = f"of {type(module).__name__}, not a linear layer that is understood"
+    return {
+        f"{checkpoint_name(path)}.{name}": why
+        for name, parameter in module._parameters.items()
+        if parameter is not None and parameter.ndim > 1 and name not in but
+    }
+
+
+def _named_as_stored(model: nn.Module, layers: list[Layer]) -> list[Layer]:
+    """Return the layers with the names that a checkpoint has for their weights, where it has others."""
+    counts = Counter(layer.stack for layer in layers if layer.routed)
+    names = {layer.stack or layer.name: counts.get(layer.stack) for layer in layers}
+    stored = stored_names(model, names)
+    return [dataclasses.replace(layer, stored=stored.get(layer.name, ())) for layer in layers]
 
 
 def base_module(module: Any) -> Any:
@@ -94,9 +152,8 @@ def _adapter_prefixes(model: nn.Module) -> tuple[str, ...]:
 
 def _is_added(path: str, adapters: tuple[str, ...]) -> bool:
     """Return whether PEFT added the module (a base layer is the model's own), or runs a copy of it."""
-    return path.endswith(".original_module") or any(
-        path.startswith(prefix) and path != f"{prefix}base_layer" for prefix in adapters
-    )
+    added = (path.startswith(prefix) and unwrapped(path) != prefix[:-1] for prefix in adapters)
+    return path.endswith(".original_module") or any(added)
 
 
 def checkpoint_name(path: str) -> str:
@@ -105,7 +162,7 @@ def checkpoint_name(path: str) -> str:
     >>> checkpoint_name("base_model.model.model.layers.0.mlp.up_proj.base_layer")
     'model.layers.0.mlp.up_proj'
     """
-    return path.removeprefix("base_model.model.").removesuffix(".base_layer").removesuffix(TRAINED_COPY)
+    return unwrapped(path.removeprefix("base_model.model.")).removesuffix(TRAINED_COPY)
 
 
 def input_groups(model: nn.Module, layers: list[Layer], batch: dict[str, torch.Tensor]) -> dict[str, str]:
@@ -125,7 +182,13 @@ def input_groups(model: nn.Module, layers: list[Layer], batch: dict[str, torch.T
             key = (place(args[0]), args[0].storage_offset(), args[0]._version, args[0].shape)
             groups[name] = seen.setdefault(key, name)
 
-        handles.append(layer.module.register_forward_pre_hook(hook))
+        def reached(_module: nn.Module, _args: tuple, *, name: str = layer.name) -> None:
+            groups[name] = name
+
+        if layer.routed:  # measured if any tokens reach its layer: a few may not reach every expert
+            handles.append(layer.routed.experts.register_forward_pre_hook(reached))
+        else:
+            handles.append(layer.module.register_forward_pre_hook(hook))
     try:
         with torch.no_grad():
             model(**batch)

@@ -25,17 +25,22 @@ class LayerRecord:
         transposed: the weight is stored [d_in, d_out] (GPT-2's Conv1D, embeddings).
         tensors: statistic (``input``, ``output``, ``diagonal``) -> tensor name in the files.
         traces: statistic -> its trace.
+        stored: names of the tensors that hold it in checkpoints, where these have others than the model.
     """
 
     shape: tuple[int, int]
     transposed: bool
     tensors: dict[str, str]
     traces: dict[str, float]
+    stored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """Everything known about a directory of statistics; `run`: the batch size, the passes, their bound."""
+    """Everything known about a directory of statistics.
+
+    `run`: the batch size, the passes, their bound. `pooled`: expert -> why it has the mean of its layer's.
+    """
 
     kind: str
     model: dict[str, Any]
@@ -51,6 +56,7 @@ class Manifest:
     weight_map: dict[str, str]
     files: dict[str, str]
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
+    pooled: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the manifest as indented JSON with a stable order of keys."""
@@ -88,7 +94,7 @@ def read_manifest(directory: Path) -> Manifest:
     fault = next(faults(body), None)
     if fault:
         raise StatisticsError(f"{path}: {fault}; copy it again, or measure the statistics again")
-    body = {"run": {}} | body
+    body = {"run": {}, "pooled": {}} | body
     fields: dict[str, Any] = {field.name: body.get(field.name) for field in dataclasses.fields(Manifest)}
     fields["layers"] = {name: _layer(record) for name, record in body["layers"].items()}
     return Manifest(**fields)
@@ -96,4 +102,5 @@ def read_manifest(directory: Path) -> Manifest:
 
 def _layer(record: dict[str, Any]) -> LayerRecord:
     d_out, d_in = record["shape"]
-    return LayerRecord((d_out, d_in), record["transposed"], record["tensors"], record["traces"])
+    stored = tuple(record.get("stored", ()))
+    return LayerRecord((d_out, d_in), record["transposed"], record["tensors"], record["traces"], stored)

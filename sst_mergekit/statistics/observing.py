@@ -9,9 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.kinds.kind import Kind
 from sst_mergekit.statistics.labels import summed_loss
+from sst_mergekit.statistics.packing import Packing
 from sst_mergekit.statistics.positions import RESPONSE, Positions
+from sst_mergekit.statistics.routing import opened
 from sst_mergekit.statistics.tokens import IGNORED, Batch
 
 Labels = Callable[[Tensor, Tensor, Batch], Tensor]  # (logits, labels of the data, batch) -> labels
@@ -23,7 +26,7 @@ class _Enough(Exception):  # noqa: N818 (ends a forward pass early)
 
 @contextlib.contextmanager
 def measuring(model: nn.Module) -> Iterator[None]:
-    """Eval mode and no parameter gradients; undone after.
+    """Eval mode, no parameter gradients, experts one by one; undone after.
 
     Eval mode also switches gradient checkpointing off, which would fire hooks twice.
     """
@@ -33,7 +36,8 @@ def measuring(model: nn.Module) -> Iterator[None]:
     for parameter, _ in wanted:
         parameter.requires_grad_(False)
     try:
-        yield
+        with opened(model):
+            yield
     finally:
         for parameter, flag in wanted:
             parameter.requires_grad_(flag)
@@ -114,25 +118,63 @@ def _response_alone(at: Positions):
 
 def _both(kind: Kind, at: Seen):
     def forward_hook(_module: nn.Module, args: tuple, output: Tensor) -> None:
-        here = at.of(kind, args[0])
-        kept = kind.see_input(_as_batch(args[0].detach(), here, kind.layer.embedding), here)
+        view = _view(kind, at, args[0])
         if not output.requires_grad:
             output.requires_grad_(True)
-        output.register_hook(lambda g: kind.see_gradient(kept, _as_batch(g, here, False), here))
+        if view is not None:
+            kept = kind.see_input(view.of(args[0].detach()), view.at)
+            output.register_hook(lambda g: _see_gradient(kind, kept, view.of(g), view.at))
 
     return forward_hook
 
 
 def _input_alone(kind: Kind, at: Seen, last: bool):
     def pre_hook(_module: nn.Module, args: tuple) -> None:
-        here = at.of(kind, args[0])
-        kind.see_input(_as_batch(args[0], here, kind.layer.embedding), here)
+        view = _view(kind, at, args[0])
+        if view is not None:
+            kind.see_input(view.of(args[0]), view.at)
+            kind.felt = kind.tokens
         if last:
             raise _Enough
 
     return pre_hook
 
 
-def _as_batch(x: Tensor, at: Positions, ids: bool) -> Tensor:
-    """Return x with leading [batch, time], also where a module flattened them."""
-    return x.reshape(at.mask.shape) if ids else x.reshape(*at.mask.shape, x.shape[-1])
+def _see_gradient(kind: Kind, kept: Tensor | None, g: Tensor, at: Positions) -> None:
+    kind.see_gradient(kept, g, at)
+    if kind.layer.routed:
+        kind.felt += int(g.any(-1).sum())
+
+
+def _view(kind: Kind, at: Seen, x: Tensor) -> Batched | Packing | None:
+    """Return what brings a layer's rows into a batch; None where an expert sees none that count."""
+    here, routed = at.of(kind, x), kind.layer.routed
+    if routed is None:
+        return Batched(here, kind.layer.name)
+    packing = Packing(here, routed.index)  # type: ignore[arg-type]  (set before its product is called)
+    kind.tokens += len(packing)
+    return packing if len(packing) else None
+
+
+@dataclass(frozen=True)
+class Batched:
+    """Rows of every position, perhaps flattened by the module."""
+
+    at: Positions
+    name: str
+
+    def of(self, x: Tensor) -> Tensor:
+        """Return x with leading [batch, time].
+
+        Raises:
+            StatisticsError: it has more or fewer rows.
+        """
+        mask = self.at.mask
+        if x.dtype == torch.long:
+            return x.reshape(mask.shape)
+        if x.numel() != mask.numel() * x.shape[-1]:
+            raise StatisticsError(
+                f"{self.name}: sees {x.numel() // x.shape[-1]} rows of {mask.numel()} positions; experts of "
+                "this form are not understood, use a model of transformers' own"
+            )
+        return x.reshape(*mask.shape, x.shape[-1])

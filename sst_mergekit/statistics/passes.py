@@ -56,6 +56,12 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
             owner = input_groups(model, layers, seen)
     skipped |= {layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner}
     if KINDS[options.kind].axes_by:
+        stacks = {layer.stack for layer in layers if layer.routed}
+        layers = [layer for layer in layers if not layer.routed]
+        owner = {layer.name: owner[layer.name] for layer in layers if layer.name in owner}
+        skipped |= dict.fromkeys(
+            stacks, f"kind {options.kind} measures no experts: kronecker, activation, diagonal do"
+        )
         axes = options.form.axes or {}
         skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
         owner = _reowned(owner, axes)
@@ -124,7 +130,8 @@ def beside(
 ) -> int:
     """Return the bytes that are taken beside the sums at the peak of a batch of so many sequences.
 
-    Or at the peak of writing, where that is higher: a file's tensors are copied then.
+    Or at the peak of writing, where that is higher: a file's tensors are copied then. The sums of the mean of
+    a layer's experts, of both their products, are there all the time.
     """
     kind = KINDS[options.kind]
     batch = next(batches(sequences, 1, options.device))  # a whole batch could take more than the bound
@@ -132,7 +139,8 @@ def beside(
     saved, inputs = memory.batch_bytes(model, batch, owners)
     kept = size * (saved + inputs * kind.keeps_inputs if kind.needs_gradients else saved // 4)
     written = memory.shard(options.max_memory) if options.max_memory else 0
-    return resident + memory.FIXED + max(int(memory.SPARE * kept), written)
+    means = sorted({each.layer.stack: each.held(1) for each in kinds.values() if each.layer.routed}.values())
+    return resident + memory.FIXED + max(int(memory.SPARE * kept), written) + sum(means[-2:])
 
 
 def _oriented(form: Form, layers: list[Layer]) -> Form:

@@ -20,7 +20,7 @@ from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics import memory
 from sst_mergekit.statistics.estimate import require_form
 from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Axes, Extent
+from sst_mergekit.statistics.kinds.kind import Axes, Extent, Kind
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import load_shapes, require_device
 from sst_mergekit.statistics.observing import measuring
@@ -187,9 +187,15 @@ def _foreseen(
         peak_memory=beside(model, sequences, size, options, chosen.kinds, resident) + max(sums),
         disk=_disk(chosen, len(sequences), getattr(torch, store_dtype)),
         model_flop=len(passes.groups) * _pass_work(model, sequences, extent, size, gradients),
-        sums_flop=sum(kind.work(extent) for kind in chosen.kinds.values()),
+        sums_flop=sum(kind.work(seen(kind, extent)) for kind in chosen.kinds.values()),
         speed=speed,
     )
+
+
+def seen(kind: Kind, extent: Extent) -> Extent:
+    """Return what of the data a layer sees: an expert its share."""
+    routed = kind.layer.routed
+    return extent if routed is None else extent.sent(routed.share)
 
 
 def _placed(model: nn.Module, options: Options, patch_rank: int) -> Options:

@@ -68,6 +68,7 @@ class Options:
         team: the processes that measure together, each a share of the sequences.
         max_memory: bytes that the process (on a GPU: its tensors) may take; then layers are measured in
             groups, one pass over the data each. None: all layers in one pass.
+        expert_tokens: an expert that fewer tokens reach takes the mean of its layer's experts.
     """
 
     kind: str = "kronecker"
@@ -79,3 +80,4 @@ class Options:
     progress: bool = True
     team: Team = Team()  # noqa: RUF009 (frozen)
     max_memory: int | None = None
+    expert_tokens: int = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,6 +41,23 @@ class StatisticsStore:
         if tensor_name in layers:
             return layers[tensor_name]
         return self._by_bare_name.get(bare_name(tensor_name))
+
+    def slices(self, tensor_name: str) -> list[str]:
+        """Return the names of the slices of a stack of experts [E, ...], in order; none: it is no stack."""
+        found = (f"{tensor_name}[{number}]" for number in itertools.count())
+        return list(itertools.takewhile(lambda name: self.find(name) is not None, found))
+
+    def covers(self, tensor_name: str) -> bool:
+        """Return whether a checkpoint's tensor is a measured weight, holds several, or is a part of one."""
+        return (
+            self.find(f"{tensor_name}[0]") is not None
+            or bare_name(tensor_name) in self._parts
+            or (self.find(tensor_name) is not None)
+        )
+
+    @functools.cached_property
+    def _parts(self) -> set[str]:
+        return {bare_name(name) for record in self.manifest.layers.values() for name in record.stored}
 
     @property
     def factors(self) -> str | None:

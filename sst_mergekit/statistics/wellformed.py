@@ -19,11 +19,12 @@ def faults(body: Mapping[str, Any]) -> Iterator[str]:
     yield from _each(body, "", _MAPPINGS, _is_mapping, "a mapping")
     if not _is_mapping(body.get("adapter", {})) and body.get("adapter") is not None:
         yield _fault("adapter", body["adapter"], "a mapping or null")
-    if not _is_mapping(body.get("run", {})):
-        yield _fault("run", body["run"], "a mapping")
+    for name in ("run", "pooled"):
+        if not _is_mapping(body.get(name, {})):
+            yield _fault(name, body[name], "a mapping")
     if type(body.get("seed")) is not int:
         yield _fault("seed", body.get("seed"), "a whole number")
-    for name in ("files", "weight_map", "skipped"):
+    for name in ("files", "weight_map", "skipped", "pooled"):
         found = body.get(name)
         if _is_mapping(found):
             yield from _each(found, f"{name}.", found, _is_text, "a text")
@@ -45,6 +46,9 @@ def _layer(key: str, record: Any) -> Iterator[str]:
         yield _fault(f"{key}.shape", shape, "two whole numbers > 0")
     if type(record.get("transposed")) is not bool:
         yield _fault(f"{key}.transposed", record.get("transposed"), "true or false")
+    stored = record.get("stored", [])
+    if not isinstance(stored, list) or not all(map(_is_text, stored)):
+        yield _fault(f"{key}.stored", stored, "a list of texts")
     yield from _each(record, f"{key}.", ("tensors", "traces"), _is_mapping, "a mapping")
     tensors, traces = record.get("tensors"), record.get("traces")
     if _is_mapping(tensors) and _is_mapping(traces):

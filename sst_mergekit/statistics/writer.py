@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -88,21 +87,29 @@ class StatisticsWriter:
             path = path.rename(path.with_name(name))
             weight_map |= dict.fromkeys(names, name)
             files[name] = sha256(path)
-        layers = {layer.name: self._record(layer, collected.input_owner) for layer in collected.layers}
+        layers = {layer.name: self._record(layer, collected) for layer in collected.layers}
         manifest = Manifest(
-            layers=layers, skipped=collected.skipped, weight_map=weight_map, files=files, **about
+            layers=layers,
+            skipped=collected.skipped,
+            weight_map=weight_map,
+            files=files,
+            pooled=collected.pooled,
+            **about,
         )
         (self._directory / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
         return manifest
 
-    def _record(self, layer: Layer, owner: Mapping[str, str]) -> LayerRecord:
-        at = dict.fromkeys(self._traces[layer.name], layer.name)
-        if "input" in self._traces[owner[layer.name]]:
-            at["input"] = owner[layer.name]
+    def _record(self, layer: Layer, collected: Collected) -> LayerRecord:
+        own = collected.shared.get(layer.name, layer.name)
+        owner = collected.input_owner[layer.name] if own == layer.name else own
+        at = dict.fromkeys(self._traces[own], own)
+        if "input" in self._traces[owner]:
+            at["input"] = owner
         traces = {name: self._traces[place][name] for name, place in sorted(at.items())}
         return LayerRecord(
             shape=layer.shape,
             transposed=layer.transposed,
             tensors={name: f"{place}.{name}" for name, place in sorted(at.items())},
             traces={name: value for name, value in traces.items() if value is not None},
+            stored=layer.stored,
         )

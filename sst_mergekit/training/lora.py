@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from sst_mergekit.errors import DataError, StatisticsError, closest
 from sst_mergekit.files import new_directory, refuse_existing, write_text
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import ModelSpec, load_model, load_tokenizer, require_device
+from sst_mergekit.statistics.moe import SECOND, experts_of, routers_of
 from sst_mergekit.statistics.rows import Conversation, Source, content_hash, read_conversations
 from sst_mergekit.statistics.tokens import tokenize
 from sst_mergekit.training.lora_fit import trainer
@@ -105,12 +107,24 @@ def with_lora(model: Any, options: Options) -> Any:
     known = {each.name.split(".")[-2] for each in linear_layers(model)[0] if not each.embedding}
     for name in {*targets} - {*known, ALL_LINEAR}:
         raise StatisticsError(f"--target-modules: no linear layer is called '{name}'{closest(name, known)}")
+    parameters = [each.strip() for each in options.target_parameters.split(",") if each.strip()]
+    _require_experts(model, parameters)
     torch.manual_seed(options.seed)
     config = LoraConfig(
         r=options.rank,
         lora_alpha=options.alpha or 2 * options.rank,
         lora_dropout=options.dropout,
         target_modules=ALL_LINEAR if ALL_LINEAR in targets else targets,
+        target_parameters=parameters or None,
+        exclude_modules=[path for path, module in routers_of(model) if isinstance(module, nn.Linear)] or None,
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, config)
+
+
+def _require_experts(model: Any, parameters: list[str]) -> None:
+    """Raise StatisticsError unless each name is of experts' parameters, by its last two parts."""
+    found = [(each.path.rpartition(".")[2], {each.first, SECOND}) for each in experts_of(model)]
+    known = {f"{path}.{name}" for path, names in found for name in names}
+    for name in {*parameters} - known:
+        raise StatisticsError(f"--target-parameters: no experts have '{name}'{closest(name, known)}")

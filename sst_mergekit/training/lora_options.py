@@ -25,6 +25,7 @@ class Options:
         seed: of the LoRA's start, the choice, the order and the dropout.
         progress: show a bar.
         target_modules: names of linear layers, with commas.
+        target_parameters: names of experts' parameters (``experts.gate_up_proj``), with commas; "" for none.
         validation, validation_share: a data set, or a share of the data, whose loss is measured at the end.
         gradient_checkpointing: compute activations again in the backward pass rather than hold them.
         checkpoints: steps from one to the next; None for none.
@@ -42,6 +43,7 @@ class Options:
     alpha: int | None = None
     dropout: float = 0.0
     target_modules: str = ALL_LINEAR
+    target_parameters: str = ""
     accumulate: int = 1
     warm_up: float = 0.05
     weight_decay: float = 0.0
@@ -52,6 +54,8 @@ class Options:
     checkpoint_folder: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.target_parameters and self.dropout:
+            raise StatisticsError("--dropout: a LoRA on --target-parameters has none; leave one of them out")
         if self.validation is not None and self.validation_share is not None:
             raise StatisticsError("--validation, --validation-share: give one of them")
         if self.checkpoint_folder is not None and self.checkpoints is None:

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from mixtures import mixture, save
 from tiny import tiny_adapter, tiny_data, tiny_llama
 
 from sst_mergekit.cli import main
@@ -38,6 +39,8 @@ def commands(folder: Path, name: str) -> list[list[str]]:
         + [word.format(folder) for word in more]
         for kind, more in KINDS.items()
     ]
+    experts = ["--model", f"{folder}/mixture", *common[4:], "--expert-tokens", "24"]
+    calls.append(["fisher", *experts, "--out", f"{folder}/{name}-mixture"])
     scored = ["--model_args", f"pretrained={folder}/base,dtype=float32", "--device", "cpu", "--log_samples"]
     scored += ["--tasks", "sst_beavertails_refusal,sst_mmlu_0shot", "--batch_size", "2", "--gen_kwargs"]
     scored += ["max_gen_toks=8", "--metadata", json.dumps({"data_dir": f"{folder}/small"})]
@@ -62,6 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     where = tmp_path_factory.mktemp("launch")
     tiny_adapter(where / "adapter", tiny_llama(where / "base", 0, max_position_embeddings=2048), 1)
     tiny_data(where / "data.jsonl", ROWS)
+    save(mixture("mixtral"), where / "mixture")
     write_small_data(where / "small")
     run_all(str(where), "one")
     with socket.socket() as free:
@@ -80,12 +84,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("kind", [*KINDS, "mixture"])
 def test_two_processes_measure_what_one_does(folder: Path, kind: str) -> None:
     one, two = (open_statistics(str(folder / f"{name}-{kind}")) for name in ("one", "two"))
     assert one.manifest.data == two.manifest.data
     assert one.manifest.data["sequences"] == len(ROWS)
     assert one.manifest.layers.keys() == two.manifest.layers.keys()
+    assert one.manifest.pooled == two.manifest.pooled
+    assert 0 < len(one.manifest.pooled) < 16 if kind == "mixture" else not one.manifest.pooled
     for record in one.manifest.layers.values():
         for name in record.tensors:
             alone, together = (s.tensors(record, (name,))[name] for s in (one, two))
@@ -95,7 +101,7 @@ def test_two_processes_measure_what_one_does(folder: Path, kind: str) -> None:
 @pytest.mark.slow
 def test_the_first_process_alone_says_what_was_measured(folder: Path) -> None:
     printed = (folder / "printed").read_text()
-    assert printed.count("7 sequences") == len(KINDS)
+    assert printed.count("7 sequences") == len(KINDS) + 1
 
 
 @pytest.mark.slow

@@ -13,30 +13,11 @@ from torch import Tensor
 from sst_mergekit.core import moments, truncated
 from sst_mergekit.core.geometry import FACTORS
 from sst_mergekit.core.sketch import Sketch, kept_rows
+from sst_mergekit.statistics.extent import Counts, Extent
 from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.positions import ALL, Positions, Rule
 from sst_mergekit.statistics.settings import Form
 from sst_mergekit.statistics.team import Team
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How much was measured: sequences, response tokens, and the positions that the kind uses of them."""
-
-    sequences: int
-    tokens: int
-    used: int
-
-
-@dataclass(frozen=True)
-class Extent(Counts):
-    """The same, and positions: those that the model computes, and those of them that gradients reach.
-
-    The model computes prompts and the padding of batches too; gradients end before a sequence's last token.
-    """
-
-    positions: int
-    reached: int
 
 
 @dataclass(frozen=True)
@@ -93,6 +74,7 @@ class Kind(ABC):
         self.form = form
         self.sums: dict[str, Tensor] = {}
         self.sketches: dict[str, Sketch] = {}
+        self.tokens = self.felt = 0  # of an expert: that reached it, and that its sums feel
 
     @property
     def owns_input(self) -> bool:
@@ -133,9 +115,13 @@ class Kind(ABC):
         """Drop the sums: the pass over the data begins again."""
         self.sums.clear()
         self.sketches.clear()
+        self.tokens = self.felt = 0
 
     def join(self, team: Team) -> None:
         """Add the sums of the other processes."""
+        if self.layer.routed:
+            self._see_nothing(self.layer.routed.device)
+            self.tokens, self.felt = map(sum, zip(*team.gathered((self.tokens, self.felt)), strict=True))
         team.add(self.sums, self.layer.name)
         for name, sketch in sorted(self.sketches.items()):
             parts = team.gathered((sketch.rows[: sketch.filled].cpu(), sketch.trace))
@@ -143,6 +129,21 @@ class Kind(ABC):
                 self.sketches[name] = whole = sketch.empty()
                 for rows, trace in parts:
                     whole.add(rows.to(whole.rows.device), trace)
+
+    def _see_nothing(self, device: torch.device) -> None:
+        """Begin the sums of an expert that perhaps no token reached, by a position of zeros."""
+        rows, columns = (torch.zeros(1, 1, size, device=device) for size in self.layer.shape)
+        nowhere = Positions(torch.zeros(1, 1, dtype=torch.bool, device=device))
+        self.see_gradient(self.see_input(columns, nowhere), rows, nowhere)
+
+    def absorb(self, other: Kind) -> None:
+        """Add the sums of a layer of the same shape."""
+        self.tokens, self.felt = self.tokens + other.tokens, self.felt + other.felt
+        for name, each in other.sums.items():
+            self.sum_of(name, *each.shape, device=each.device).add_(each)
+        for name, sketch in other.sketches.items():
+            whole = self.sketches.setdefault(name, sketch.empty())
+            whole.add(sketch.rows[: sketch.filled], sketch.trace)
 
     def means(self, counts: Counts) -> dict[str, Tensor]:
         """Return statistic -> float32 mean, taking the sums; a shared ``input`` only where it is owned."""
@@ -158,6 +159,8 @@ class Kind(ABC):
 
     def seen(self, counts: Counts) -> int:
         """Return at how many positions this layer is used: the output head in the response alone."""
+        if self.tokens:
+            return self.tokens
         return counts.tokens if self.layer.head else counts.used
 
     def _mean(self, name: str, count: int) -> Tensor:
