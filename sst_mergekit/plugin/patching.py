@@ -74,19 +74,23 @@ class PatchFilter:
 
     def _stacked(
         self, tensor_name: str, names: list[str], patch: Tensor, harm: Source, benign: Side
-    ) -> Tensor:
-        """Return the patch [E, ...] of a stack of experts, each filtered by its own statistics."""
+    ) -> Tensor | None:
+        """Return the patch [E, ...] of a stack of experts, each filtered by its own statistics.
+
+        None where `on_missing` drops that of every expert.
+        """
         if len(names) != len(patch):
             raise StatisticsError(
                 f"{tensor_name}: {len(patch)} experts, but the statistics in {harm.fisher} are of "
                 f"{len(names)}; they belong to another model"
             )
-        whole = torch.zeros_like(patch)
+        whole, found = torch.zeros_like(patch), False
         for name, change, into in zip(names, patch, whole, strict=True):
             kept = self(name, change, harm, benign) if change.any() else None
             if kept is not None:
                 into.copy_(kept)
-        return whole
+                found = True
+        return whole if found else None
 
     def layer(self, tensor_name: str, harm: Source, benign: Side) -> LayerFilter | None:
         """Return the filter of one layer; None without statistics, where `on_missing` allows it.
