@@ -35,7 +35,7 @@ def deltas(base: str, expert: str, vectors: bool = False) -> Iterator[tuple[str,
             raise RecipeError(
                 f"{expert}: its adapter is not on '{base}'; name the base that it was trained on"
             )
-        adapter = read_adapter(reference.lora)
+        adapter = read_adapter(reference.lora, reference.model)
         for module in adapter.layers:
             yield f"{module}.weight", adapter.pair(module).dense().to(torch.float32), False
         return

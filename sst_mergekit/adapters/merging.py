@@ -48,7 +48,9 @@ def merge_adapters(recipe: Recipe, out: Path, options: Options, force: bool = Fa
     refuse_existing(out, force)
     base = base_of(recipe)
     adapters = {
-        item.reference: read_adapter(item.reference.lora) for item in recipe.inputs if item.reference.lora
+        item.reference: read_adapter(item.reference.lora, item.reference.model)
+        for item in recipe.inputs
+        if item.reference.lora
     }
     ordered = [adapters[key] for key in sorted(adapters, key=str)]
     require_one_origin(base, ordered)

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mergekit.common import ModelPath
+from mergekit.common import ModelPath, ModelReference
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from sst_mergekit.adapters.kinds import require_plain_lora
 from sst_mergekit.adapters.pair import Pair
+from sst_mergekit.checkpoints import headers
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.hub import download
+from sst_mergekit.recipe.checkpoint import local_headers
+from sst_mergekit.statistics.adapter_fit import UNCHANGED
+from sst_mergekit.statistics.store import bare_name
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -75,8 +79,13 @@ def _finite(*tensors: Tensor) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
 
 
-def read_adapter(path: ModelPath) -> Adapter:
+def read_adapter(path: ModelPath, base: ModelPath | None = None) -> Adapter:
     """Return the adapter at a local directory or Hub repository; its factors are read when asked for.
+
+    Args:
+        path: of the adapter.
+        base: the model it is on; where that is here, the adapter may hold an adapted embedding's own weight,
+            unchanged, as PEFT saves it.
 
     Raises:
         RecipeError: nothing usable is there, or it is more than plain LoRA.
@@ -84,7 +93,7 @@ def read_adapter(path: ModelPath) -> Adapter:
     directory, source = _locate(path), str(path)
     config = _configuration(source, directory / CONFIG)
     require_plain_lora(source, config)
-    return Adapter(source, directory, config, _layers(source, directory, config))
+    return Adapter(source, directory, config, _layers(source, directory, config, base))
 
 
 def _locate(path: ModelPath) -> Path:
@@ -107,7 +116,9 @@ def _configuration(source: str, path: Path) -> Mapping[str, Any]:
     return config
 
 
-def _layers(source: str, directory: Path, config: Mapping[str, Any]) -> dict[str, Layer]:
+def _layers(
+    source: str, directory: Path, config: Mapping[str, Any], base: ModelPath | None
+) -> dict[str, Layer]:
     """Return the layers of the file in its own order, each with both factors of one rank."""
     path = directory / WEIGHTS
     try:
@@ -119,6 +130,8 @@ def _layers(source: str, directory: Path, config: Mapping[str, Any]) -> dict[str
         ) from None
     found: dict[str, dict[str, str]] = {}
     for name, shape in shapes.items():
+        if UNCHANGED.search(name) and base is not None and _is_of(base, path, name):
+            continue
         match = _LINEAR.match(name) or _EMBEDDING.match(name)
         if match is None or len(shape) != 2:
             raise RecipeError(
@@ -127,6 +140,23 @@ def _layers(source: str, directory: Path, config: Mapping[str, Any]) -> dict[str
             )
         found.setdefault(match[1], {})[match[2]] = name
     return {module: _layer(source, config, module, names, shapes) for module, names in sorted(found.items())}
+
+
+def _is_of(base: ModelPath, path: Path, name: str) -> bool:
+    """Return whether a whole weight in an adapter's file is the model's own."""
+    weight = bare_name(UNCHANGED.sub(".weight", name.removeprefix(_PREFIX)))
+    own = {
+        bare_name(key): header for key, header in (local_headers(ModelReference(model=base)) or {}).items()
+    }
+    saved = headers([path])[name]
+    found = own.get(weight)
+    if found is None or found.shape != saved.shape:
+        return False
+    with safe_open(found.file, framework="pt") as file:
+        keys = file.keys()
+        original = next(file.get_tensor(key) for key in keys if bare_name(key) == weight)
+    with safe_open(path, framework="pt") as file:
+        return torch.equal(file.get_tensor(name), original.to(file.get_tensor(name).dtype))
 
 
 def _layer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from mergekit.common import ModelPath, ModelReference
@@ -65,69 +66,102 @@ def adapters_applied(recipe: Recipe) -> Iterator[Fault]:
     """Yield adapters that PEFT would not apply, or only in part, and those on tied weights."""
     for reference, key in recipe.references().items():
         found = _read(reference)
-        if found is not None:
-            yield from (Fault(key, f"adapter '{reference.lora}' {what}") for what in _unfit(*found))
+        what = found and next(filter(None, (test(found) for test in TESTS)), None)
+        if what:
+            yield Fault(key, f"adapter '{reference.lora}' {what}")
 
 
-def _read(reference: ModelReference) -> tuple[dict, dict[str, Header], dict[str, Header], dict] | None:
-    """Return configuration and tensors of an adapter, and the tensors and configuration of its model."""
+@dataclass(frozen=True)
+class _On:
+    """An adapter and the model it is on: configurations, and tensors by their headers."""
+
+    config: dict
+    tensors: Mapping[str, Header]
+    model: dict
+    weights: Mapping[str, Header]
+
+    @property
+    def factors(self) -> dict[str, Header]:
+        """The LoRA factors, those of experts aside: they are on stacks of weights."""
+        return {n: h for n, h in self.tensors.items() if _FACTOR.search(n) and "experts" not in n}
+
+    @property
+    def modules(self) -> list[str]:
+        """The layers that have factors."""
+        return sorted({_module(name) for name in self.factors})
+
+    @property
+    def by_name(self) -> dict[str, Header]:
+        """The model's weights by their modules, without what stands before these in a checkpoint."""
+        return {bare_name(name.removesuffix(".weight")): header for name, header in self.weights.items()}
+
+
+def _read(reference: ModelReference) -> _On | None:
     directory = directory_of(reference.lora) if reference.lora else None
     model, weights = directory_of(reference.model), local_headers(ModelReference(model=reference.model))
     config = _config(directory) if directory else None
     if config is None or directory is None or model is None or not weights:
         return None
     try:
-        tensors = headers([directory / ADAPTER])
-        return config, tensors, weights, json.loads((model / "config.json").read_text(encoding="utf-8"))
+        of_model = json.loads((model / "config.json").read_text(encoding="utf-8"))
+        return _On(config, headers([directory / ADAPTER]), of_model, weights)
     except (SstError, OSError, ValueError):
         return None  # other rules say so
 
 
-def _unfit(
-    config: dict, tensors: dict[str, Header], weights: dict[str, Header], of_model: dict
-) -> Iterator[str]:
-    by_name = {bare_name(name.removesuffix(".weight")): header for name, header in weights.items()}
-    factors = {name: header for name, header in tensors.items() if _FACTOR.search(name)}
-    strange = [name for name in tensors if not name.startswith(PREFIX)]
-    if strange:
-        yield (
-            f"holds {first_and_count(strange)}, which PEFT leaves out: names begin with '{PREFIX}'; "
-            "save it by PEFT's save_pretrained"
-        )
-        return
-    modules = {_module(name) for name in factors if "experts" not in name}
-    lost = sorted(module for module in modules if bare_name(module) not in by_name)
-    if lost:
-        yield f"is on {first_and_count(lost)}, which its model has not; name the model it was trained on"
-        return
-    for name, header in factors.items():
-        weight = by_name.get(bare_name(_module(name)))
-        side = _FACTOR.search(name)[1]  # type: ignore[index]
-        outer = header.shape[-1] if side == "A" else header.shape[0]
-        if weight and "experts" not in name and outer not in weight.shape:
-            yield (
+def _unprefixed(on: _On) -> str | None:
+    strange = [name for name in on.tensors if not name.startswith(PREFIX)]
+    if not strange:
+        return None
+    return (
+        f"holds {first_and_count(strange)}, which PEFT leaves out: names begin with '{PREFIX}'; "
+        "save it by PEFT's save_pretrained"
+    )
+
+
+def _tied(on: _On) -> str | None:
+    tied = [module for module in on.modules if module.split(".")[-1] in EMBEDDINGS]
+    if not tied or not on.model.get("tie_word_embeddings"):
+        return None
+    return (
+        f"is on {first_and_count(tied)}, whose weight input and output share: folding it changes both; "
+        "train it without"
+    )
+
+
+def _elsewhere(on: _On) -> str | None:
+    lost = [module for module in on.modules if bare_name(module) not in on.by_name]
+    if not lost:
+        return None
+    return f"is on {first_and_count(lost)}, which its model has not; name the model it was trained on"
+
+
+def _of_another_shape(on: _On) -> str | None:
+    for name, header in on.tensors.items():
+        weight = on.by_name.get(bare_name(_module(name)))
+        match = _FACTOR.search(name)
+        if weight is None or "experts" in name:
+            continue
+        if match is None:
+            fits = header.shape == weight.shape
+        else:
+            fits = (header.shape[-1] if match[1] == "A" else header.shape[0]) in weight.shape
+        if not fits:
+            return (
                 f"has {name} of {list(header.shape)}, which does not fit the model's weight of "
                 f"{list(weight.shape)} (a resized vocabulary?); name the model it was trained on"
             )
-            return
-    whole = [n for n in tensors if n not in factors and n.endswith(".weight") and ".lora_" not in n]
-    for name in whole:
-        weight = by_name.get(bare_name(_module(name.removesuffix(".weight"))))
-        if weight and weight.shape != tensors[name].shape:
-            yield (
-                f"has {name} of {list(tensors[name].shape)}, the model's is {list(weight.shape)} "
-                "(a resized vocabulary?); resize and save the model first"
-            )
-            return
-    if of_model.get("tie_word_embeddings") and (
-        tied := [m for m in modules if m.split(".")[-1] in EMBEDDINGS]
-    ):
-        yield (
-            f"is on {first_and_count(sorted(tied))}, whose weight input and output share: folding it changes "
-            "both; train it without"
-        )
-    if missing := _untouched(config, modules, weights):
-        yield f"lacks factors of {first_and_count(missing)}, which its target_modules name; save it again"
+    return None
+
+
+def _in_part(on: _On) -> str | None:
+    missing = _untouched(on.config, set(on.modules), on.weights)
+    if not missing:
+        return None
+    return f"lacks factors of {first_and_count(missing)}, which its target_modules name; save it again"
+
+
+TESTS = (_unprefixed, _tied, _elsewhere, _of_another_shape, _in_part)  # the first that fails is told
 
 
 def _untouched(config: dict, modules: set[str], weights: Mapping[str, Header]) -> list[str]:
@@ -157,7 +191,7 @@ def _module(name: str) -> str:
     >>> _module("base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")
     'model.layers.0.mlp.up_proj'
     """
-    return _FACTOR.sub("", name.removeprefix(PREFIX)).removesuffix(".base_layer")
+    return _FACTOR.sub("", name.removeprefix(PREFIX)).removesuffix(".weight").removesuffix(".base_layer")
 
 
 def _config(directory: Path) -> dict | None:

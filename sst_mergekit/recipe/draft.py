@@ -95,7 +95,15 @@ def _named(experts: Sequence[str], base: str) -> tuple[str, ...]:
 
 
 def _local(name: str) -> str:
-    """Return a name, with ``./`` before a folder's, which mergekit would else look for on the Hub."""
+    """Return a name, with ``./`` before a folder's, which mergekit would else look for on the Hub.
+
+    Raises:
+        RecipeError: a folder whose name mergekit would take apart.
+    """
+    if Path(name).is_dir() and set(name) & set("+@"):
+        raise RecipeError(
+            f"{name}: mergekit reads '+' as an adapter and '@' as a revision; rename the folder"
+        )
     return f"./{name}" if Path(name).is_dir() and not name.startswith((".", "/", "~")) else name
 
 

@@ -81,4 +81,33 @@ def _rows(model: ModelReference | None) -> int | None:
     return config.get("vocab_size") if isinstance(config, dict) else None
 
 
-RULES = (vocabulary_kept,)
+def template_kept(recipe: Recipe) -> Iterator[Fault]:
+    """Yield a warning where an expert has a chat template, and the base, whose tokenizer is copied, none."""
+    if recipe.base is None or any(
+        recipe.raw.get(k) for k in ("tokenizer", "tokenizer_source", "chat_template")
+    ):
+        return
+    if _has_template(recipe.base) is not False:
+        return
+    for model, key in recipe.references().items():
+        if model.lora is None and _has_template(model):
+            what = f"'{model}' has a chat template, '{recipe.base}', whose tokenizer is copied, has none"
+            yield Fault(key, f"{what}; set 'chat_template: auto'", warning=True)
+            return
+
+
+def _has_template(model: ModelReference) -> bool | None:
+    """Return whether a model's tokenizer has a chat template; None where it is not here."""
+    directory = directory_of(model.model)
+    path = directory / "tokenizer_config.json" if directory else None
+    if path is None or directory is None or not path.is_file():
+        return None
+    if (directory / "chat_template.jinja").is_file():
+        return True
+    try:
+        return bool(json.loads(path.read_text(encoding="utf-8")).get("chat_template"))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+RULES = (vocabulary_kept, template_kept)

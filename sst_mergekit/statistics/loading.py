@@ -9,17 +9,20 @@ import torch
 
 from sst_mergekit.checkpoints import DEQUANTIZE, quantisation, quantised
 from sst_mergekit.errors import SstError, StatisticsError, is_of_the_machine
+from sst_mergekit.files import expanded
 from sst_mergekit.statistics import adapter_fit
 from sst_mergekit.statistics.fingerprint import local_directory
 from sst_mergekit.statistics.settings import ModelSpec
 
 
 def split_revision(reference: str) -> tuple[str, str | None]:
-    """Return (id, revision) of ``id[@revision]``.
+    """Return (id, revision) of ``id[@revision]``; a folder's name is whole, with ``~`` expanded.
 
     >>> split_revision("user/name@main")
     ('user/name', 'main')
     """
+    if expanded(reference).is_dir():
+        return os.path.expanduser(reference), None  # noqa: PTH111  (Path would drop a leading ./)
     name, _, revision = reference.partition("@")
     return name, revision or None
 

@@ -7,7 +7,7 @@ import json
 import random
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from sst_mergekit.errors import DataError, is_of_the_machine
 from sst_mergekit.files import expanded
 
+_SPEAKERS = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}  # ShareGPT's
+SHAREGPT = "conversations"
 _LOADERS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -26,7 +28,8 @@ class Source:
         location: a local .jsonl, .json, .csv or .parquet file, or a Hub data set id (``id@revision``).
         split, config: of a Hub data set.
         prompt_field, response_field: names of the two text fields.
-        messages_field: name of a field of chat messages; used where a row has it.
+        messages_field: name of a field of chat messages (else ShareGPT's ``conversations``); used where a row
+            has it. The last message is the response.
         weight: its share among several sources; None: all rows of all sources count alike.
     """
 
@@ -41,9 +44,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Conversation:
-    """Chat messages whose last one is the response that is measured, unless it is still to be given."""
+    """Chat messages whose last one is the response that is measured, unless it is still to be given.
 
-    messages: tuple[tuple[str, str], ...]  # (role, content)
+    Attributes:
+        messages: (role, content) of each.
+        where: file and row, for errors.
+    """
+
+    messages: tuple[tuple[str, str], ...]
+    where: str = field(default="", compare=False)
 
     @property
     def answered(self) -> bool:
@@ -191,8 +200,9 @@ def _text(path: Path) -> str:
 
 def _conversation(source: Source, index: int, row: dict[str, Any], unanswered: bool) -> Conversation:
     where = f"{source.location}: row {index + 1}"
-    if row.get(source.messages_field):
-        return _writable(where, _from_messages(where, row[source.messages_field], unanswered))
+    messages = row.get(source.messages_field) or row.get(SHAREGPT)
+    if messages:
+        return _writable(where, _from_messages(where, messages, unanswered))
     asked = ("user", row.get(source.prompt_field))
     if (
         unanswered
@@ -200,7 +210,7 @@ def _conversation(source: Source, index: int, row: dict[str, Any], unanswered: b
         and isinstance(asked[1], str)
         and asked[1].strip()
     ):
-        return _writable(where, Conversation((asked,)))  # type: ignore[arg-type]
+        return _writable(where, Conversation((asked,), where))  # type: ignore[arg-type]
     for name, flag in ((source.prompt_field, "--prompt-field"), (source.response_field, "--response-field")):
         if not isinstance(row.get(name), str) or not row[name].strip():
             raise DataError(
@@ -208,7 +218,7 @@ def _conversation(source: Source, index: int, row: dict[str, Any], unanswered: b
                 f"name it with {flag}, or give '{source.messages_field}'"
             )
     pairs = ("user", row[source.prompt_field]), ("assistant", row[source.response_field])
-    return _writable(where, Conversation(pairs))
+    return _writable(where, Conversation(pairs, where))
 
 
 def _writable(where: str, conversation: Conversation) -> Conversation:
@@ -225,14 +235,38 @@ def _writable(where: str, conversation: Conversation) -> Conversation:
 
 def _from_messages(where: str, messages: Any, unanswered: bool) -> Conversation:
     try:
-        pairs = tuple((str(message["role"]), str(message["content"])) for message in messages)
-    except (TypeError, KeyError):
-        raise DataError(f"{where}: messages must be a list of {{role, content}}") from None
+        pairs = tuple(_said(f"{where}: message {number}", each) for number, each in enumerate(messages, 1))
+    except (TypeError, KeyError, AttributeError):
+        raise DataError(
+            f"{where}: messages must be a list of {{role, content}}, or of ShareGPT's {{from, value}}"
+        ) from None
     if unanswered and pairs and pairs[-1][0] == "user" and pairs[-1][1].strip():
-        return Conversation(pairs)
+        return Conversation(pairs, where)
     if len(pairs) < 2 or pairs[-1][0] != "assistant" or not pairs[-1][1].strip():
         raise DataError(f"{where}: the last message must be a non-empty one of role 'assistant'")
-    return Conversation(pairs)
+    return Conversation(pairs, where)
+
+
+def _said(where: str, message: Any) -> tuple[str, str]:
+    """Return role and text of a message; the text parts of a list are joined."""
+    if "role" in message:
+        role, content = str(message["role"]), message["content"]
+    else:
+        role, content = str(message["from"]), message["value"]
+        role = _SPEAKERS.get(role, role)
+    if isinstance(content, list):
+        others = [
+            part for part in content if not isinstance(part, dict) or not isinstance(part.get("text"), str)
+        ]
+        if others:
+            raise DataError(f"{where} has a part that is no text; images and sounds are not measured")
+        content = "".join(part["text"] for part in content)
+    if not isinstance(content, str):
+        raise DataError(
+            f"{where} ({role}) has content {json.dumps(content)[:40]}, expected a text; drop the row or the "
+            "message (calls of tools are not measured)"
+        )
+    return role, content
 
 
 def _first_line(error: Exception) -> str:

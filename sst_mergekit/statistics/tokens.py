@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -53,28 +54,48 @@ def tokenize(conversation: Conversation, tokenizer: Any, max_length: int, chat_t
 
     With a chat template the prompt ends with the template's generation prompt and the response with its
     end mark; without one the texts are joined by a newline and the response ends with the end-of-sequence
-    token.
+    token. A generation prompt that opens a block of thoughts, which the template does not write before an
+    answer that is given, ends where the two part: the response stands outside of the block.
 
     Raises:
-        DataError: nothing of the response is left within ``max_length``.
+        DataError: the template refuses the messages, or nothing of the response is left within
+            ``max_length``.
     """
     if chat_template:
-        messages = conversation.as_dicts()
-        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
-        whole = tokenizer.apply_chat_template(messages, tokenize=False)
-        content = messages[-1]["content"]
-        response = content + _eos(tokenizer)
-        if whole.startswith(prompt):
-            response = _to_end_mark(whole[len(prompt) :], content, tokenizer)
+        prompt, whole = _rendered(conversation, tokenizer)
+        prompt = os.path.commonprefix([prompt, whole])
+        response = _to_end_mark(whole[len(prompt) :], conversation.messages[-1][1], tokenizer)
+        start = tokenizer(prompt, add_special_tokens=False)["input_ids"]
     else:
         response = conversation.messages[-1][1] + _eos(tokenizer)
-    start = prompt_ids(conversation.messages[:-1], tokenizer, chat_template)
+        start = prompt_ids(conversation.messages[:-1], tokenizer, chat_template)
     ids = start + tokenizer(response, add_special_tokens=False)["input_ids"]
     if max(len(start), 1) >= min(len(ids), max_length):
         raise DataError(
-            f"a prompt of {len(start)} tokens leaves none of {max_length} for a response; raise --max-length"
+            f"{_at(conversation)}a prompt of {len(start)} tokens leaves none of {max_length} for a response; "
+            "raise --max-length"
         )
     return Sequence(tuple(ids[:max_length]), len(start))
+
+
+def _rendered(conversation: Conversation, tokenizer: Any) -> tuple[str, str]:
+    """Return the texts of the prompt, with the template's generation prompt, and of the whole."""
+    from jinja2 import TemplateError
+
+    messages = conversation.as_dicts()
+    try:
+        prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True, tokenize=False)
+        return prompt, tokenizer.apply_chat_template(messages, tokenize=False)
+    except (TemplateError, TypeError) as error:
+        roles = ", ".join(role for role, _ in conversation.messages)
+        raise DataError(
+            f"{_at(conversation)}the chat template refuses messages of {roles} "
+            f"({' '.join(str(error).split())}); mend the row, or give --no-chat-template"
+        ) from None
+
+
+def _at(conversation: Conversation) -> str:
+    return f"{conversation.where}: " if conversation.where else ""
 
 
 def prompt_ids(messages: Iterable[tuple[str, str]], tokenizer: Any, chat_template: bool) -> list[int]:

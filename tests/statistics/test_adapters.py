@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model
 from tiny import tiny_adapter, tiny_data, tiny_llama, tiny_statistics
 from transformers import AutoModelForCausalLM
 
@@ -45,6 +45,35 @@ def test_statistics_equal_those_of_the_folded_model(world, tmp_path, kind):
         expected = other.tensors(other.manifest.layers[name], slots)
         for slot, tensor in one.tensors(record, slots).items():
             torch.testing.assert_close(tensor, expected[slot], rtol=1e-3, atol=1e-6)
+
+
+def saved(out, base, scale=1.0, **options):
+    """Return ``out``, with a LoRA of the options whose whole weights are the model's, scaled."""
+    adapted = get_peft_model(
+        AutoModelForCausalLM.from_pretrained(base), LoraConfig(r=2, init_lora_weights=False, **options)
+    )
+    for name, parameter in adapted.named_parameters():
+        if "modules_to_save" in name:
+            parameter.data *= scale
+    adapted.save_pretrained(out)
+    return out
+
+
+def test_trained_copies_are_measured_under_the_checkpoints_names(world, tmp_path):
+    folder, data = world
+    copied = ["o_proj", "lm_head", "embed_tokens"]
+    adapter = saved(tmp_path / "a", folder / "base", 2.0, target_modules=["q_proj"], modules_to_save=copied)
+    tiny_llama(tmp_path / "folded", 0)
+    model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder / "base"), adapter)
+    model.merge_and_unload().save_pretrained(tmp_path / "folded")
+    one = open_statistics(str(tiny_statistics(tmp_path / "one", folder / "base", data, adapter=adapter)))
+    other = open_statistics(str(tiny_statistics(tmp_path / "other", tmp_path / "folded", data)))
+    assert set(one.manifest.layers) == set(other.manifest.layers)
+    for name, record in one.manifest.layers.items():
+        if record.tensors:
+            expected = other.tensors(other.manifest.layers[name], tuple(record.tensors))
+            for slot, tensor in one.tensors(record, tuple(record.tensors)).items():
+                torch.testing.assert_close(tensor, expected[slot], rtol=1e-3, atol=1e-6)
 
 
 def test_the_manifest_names_base_and_adapter(world, tmp_path):

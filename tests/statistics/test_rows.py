@@ -220,3 +220,23 @@ def test_what_cannot_be_answered_is_refused(tmp_path, row, match):
     source = Source(write(tmp_path / "rows.jsonl", [row]))
     with pytest.raises(DataError, match=match):
         read_conversations(source, None, 0, unanswered=True)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]},
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "a"}]},
+                {"role": "assistant", "content": [{"type": "text", "text": ""}, {"text": "b"}]},
+            ]
+        },
+    ],
+)
+def test_sharegpt_and_lists_of_parts_are_read(tmp_path, row):
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    (found,) = read_conversations(Source(str(path)), None, 0)
+    assert found.messages == (("user", "a"), ("assistant", "b"))
+    assert found.where == f"{path}: row 1"

@@ -99,3 +99,26 @@ def test_batches_hold_every_sequence_once_the_longest_first():
     sequences = [Sequence(tuple(range(n)), 1) for n in (3, 9, 5, 7, 2)]
     sizes = [tuple(batch.ids.shape) for batch in batches(sequences, 2, "cpu")]
     assert sizes == [(2, 9), (2, 5), (1, 2)]
+
+
+OPENS = "{% for m in messages %}[{{ m.role }}]{{ m.content }}.{% endfor %}"
+OPENS += "{% if add_generation_prompt %}[assistant]<think>{% endif %}"
+
+
+def test_a_response_stands_outside_the_block_of_thoughts_that_a_template_opens():
+    tokenizer = of_characters([], OPENS)
+    talk = Conversation((("user", "a"), ("assistant", "b")))
+    sequence = tokenize(talk, tokenizer, 99, chat_template=True)
+    text = tokenizer.convert_ids_to_tokens(sequence.ids)
+    assert "".join(text[: sequence.prompt_length]) == "[user]a.[assistant]"
+    assert "".join(text[sequence.prompt_length :]) == "b."
+
+
+def test_a_role_that_the_template_refuses_is_told_with_its_row():
+    refuses = (
+        "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    )
+    tokenizer = of_characters([], refuses + "{{ m.content }}{% endfor %}")
+    talk = Conversation((("system", "a"), ("user", "a"), ("assistant", "b")), "f.jsonl: row 3")
+    with pytest.raises(DataError, match=r"f.jsonl: row 3: the chat template refuses .*system.*no system"):
+        tokenize(talk, tokenizer, 99, chat_template=True)

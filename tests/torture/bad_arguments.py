@@ -103,7 +103,10 @@ CASES = {
     "push: shards missing": Case(
         "push {root}/merged user/x",
         "names gone.safetensors",
-        text("merged/model.safetensors.index.json", '{"weight_map": {"a": "gone.safetensors"}}'),
+        both(
+            text("merged/model.safetensors.index.json", '{"weight_map": {"a": "gone.safetensors"}}'),
+            lambda root: (root / "merged/model.safetensors").rename(root / "merged/part.safetensors"),
+        ),
     ),
     "card: not there": Case("card {root}/none", "none"),
     "card: nothing in it": Case("card {root}/void", "void", _folder("void")),

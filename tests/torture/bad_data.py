@@ -8,6 +8,7 @@ from collections.abc import Callable
 from bad_input import Case, in_yaml, text
 
 MEASURE = "fisher --model {root}/utility --out {out} --quiet --data {root}/"
+USER, ANSWER = {"role": "user", "content": "w1"}, {"role": "assistant", "content": "w1"}
 GOOD = json.dumps({"prompt": "w1 w2", "response": "w3 w4"})
 PLAN = "experiment --config {root}/bad.yml --out {out} --experiment exp1"
 
@@ -59,6 +60,18 @@ DATA = {
     "messages without role": row("row 2: messages must be a list", {"messages": [{"content": "w1"}]}),
     "messages end with the user": row(
         "row 2: the last message must be", {"messages": [{"role": "user", "content": "w1"}] * 2}
+    ),
+    "content null": row(
+        r"row 2: message 2 \(assistant\) has content null", {"messages": [USER, ANSWER | {"content": None}]}
+    ),
+    "an image": row(
+        "row 2: message 1 has a part that is no text",
+        {"messages": [USER | {"content": [{"type": "image"}]}, ANSWER]},
+    ),
+    "a prompt too long": row(
+        "bad.jsonl: row 2: a prompt of 40 tokens",
+        {"prompt": "w1 " * 40, "response": "w1"},
+        " --max-length 20",
     ),
     "one message": row("row 2: the last message", {"messages": [{"role": "assistant", "content": "w1"}]}),
     "a lone surrogate": lines("row 2: .*surrogate", GOOD, '{"prompt": "w1 \\ud800", "response": "w2"}'),
