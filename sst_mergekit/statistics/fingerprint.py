@@ -34,6 +34,10 @@ def weights_fingerprint(directory: Path) -> str | None:
 
 def _tensor_lines(path: Path) -> list[str]:
     lines = []
+    if not path.is_file():
+        raise StatisticsError(
+            f"{path.parent}: its index names {path.name}, which is not there; copy it again"
+        )
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
@@ -48,7 +52,6 @@ def _tensor_lines(path: Path) -> list[str]:
                     digest.update(file.read(min(_SAMPLE, end - offset)))
                 lines.append(f"{name} {entry['dtype']} {entry['shape']} {digest.hexdigest()}")
     except (
-        OSError,
         struct.error,
         ValueError,
         KeyError,
