@@ -36,7 +36,7 @@ def _tensor_lines(path: Path) -> list[str]:
     lines = []
     if not path.is_file():
         raise StatisticsError(
-            f"{path.parent}: its index names {path.name}, which is not there; copy it again"
+            f"{path.parent}: its index names {path.name}, which is missing; copy it again"
         )
     try:
         with path.open("rb") as file:
