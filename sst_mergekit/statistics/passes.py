@@ -63,7 +63,7 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
             stacks, f"kind {options.kind} measures no experts: kronecker, activation, diagonal do"
         )
         axes = options.form.axes or {}
-        skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
+        skipped |= dict.fromkeys(owner.keys() - axes, "the patch has no coordinates for it")
         owner = _reowned(owner, axes)
     if not KINDS[options.kind].shares_inputs:
         owner = {name: name for name in owner}
