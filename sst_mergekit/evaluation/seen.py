@@ -14,7 +14,7 @@ from sst_mergekit.statistics.rows import prompt_hash
 
 
 def seen_hashes(names: Any) -> frozenset[str]:
-    """Returns the hashes of all prompts behind `names`, the value of ``metadata.seen``.
+    """Return the hashes of all prompts behind `names`, the value of ``metadata.seen``.
 
     Args:
         names: a list of paths, or None. Each is a directory of ``sst-mergekit fisher`` (or the manifest
