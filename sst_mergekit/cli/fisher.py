@@ -10,7 +10,6 @@ import click
 
 from sst_mergekit.cli import output
 from sst_mergekit.cli.numbers import Finite
-from sst_mergekit.core.settings import DEFAULTS
 from sst_mergekit.errors import SstError
 from sst_mergekit.statistics.kinds import KIND_NAMES
 from sst_mergekit.statistics.manifest import Manifest
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 positive = click.IntRange(min=1)
-FORMS = "kronecker, ekfac: marginals of sequences' or tokens' gradients, or K-FAC's factors."
+FORMS = "kronecker: marginals of sequences' or tokens' gradients, or K-FAC's factors."
 DATA = "A .jsonl, .json, .csv or .parquet file, or a Hub data set id; once or more often.  [required]"
 WEIGHT = "Share of each --data among --samples; too few rows are taken again.  [default: rows count alike]"
 RESPOND = "Let the model answer prompts that have no response, in at most so many tokens."
@@ -48,10 +47,6 @@ TFLOPS = "--plan: 10^12 operations a second, of the model's dtype and of float32
 @click.option("--respond", type=positive, metavar="TOKENS", help=RESPOND)
 @click.option("--kind", type=click.Choice(KIND_NAMES), default=Options.kind, show_default=True)
 @click.option("--factors", type=click.Choice(FACTORS), default=Form.factors, show_default=True, help=FORMS)
-@click.option("--basis", nargs=2, help="ekfac: harm and benign Kronecker statistics that make its basis.")
-@click.option(
-    "--damping", type=Finite(min=0), default=DEFAULTS.damping, show_default=True, help="ekfac: as in merges."
-)
 @click.option("--patch", nargs=2, help="subspace: base and safety expert (perhaps base+adapter).")
 @click.option("--patch-rank", type=positive, default=16, show_default=True, help="subspace: most directions.")
 @click.option("--out", type=click.Path(path_type=Path), help="Directory to write.  [required]")
@@ -86,8 +81,6 @@ def command(
     respond: int | None,
     kind: str,
     factors: str,
-    basis: tuple[str, str] | None,
-    damping: float,
     patch: tuple[str, str] | None,
     patch_rank: int,
     out: Path | None,
@@ -147,7 +140,7 @@ def command(
             raise SstError("--plan cannot know how long answers are; leave --respond out, or --data too")
         _plan(spec, sources or None, options, tflops, patch_rank=patch_rank, **shared)
     else:
-        axes = _axes(kind, basis, damping, patch, patch_rank)
+        axes = _axes(patch, patch_rank)
         given = _given(sources or None, "data"), _given(out, "out")
         _measure(spec, *given, options, axes=axes, force=force, respond=respond, **shared)
 
@@ -201,19 +194,11 @@ def _say(out: Path, kind: str, manifest: Manifest) -> None:
     )
 
 
-def _axes(
-    kind: str, basis: tuple[str, str] | None, damping: float, patch: tuple[str, str] | None, rank: int
-) -> AxesSource | None:
-    """Return where the coordinates of a kind come from, if they are given."""
+def _axes(patch: tuple[str, str] | None, rank: int) -> AxesSource | None:
+    """Return where coordinates come from, if a patch is given."""
     from sst_mergekit.adapters.deltas import deltas
-    from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
-    from sst_mergekit.statistics.kinds import KINDS
+    from sst_mergekit.statistics.axes import AxesSource, patch_axes
 
-    flag = (KINDS[kind].axes_by or "").partition(" ")[0]
-    if flag == "--basis" and basis:
-        about = {"basis": list(basis), "damping": damping}
-        return AxesSource(lambda: joint_basis(*basis, damping), about)
-    if flag == "--patch" and patch:
-        about = {"patch": list(patch), "rank": rank}
-        return AxesSource(lambda: patch_axes(deltas(*patch), rank), about)
-    return None
+    if not patch:
+        return None
+    return AxesSource(lambda: patch_axes(deltas(*patch), rank), {"patch": list(patch), "rank": rank})

@@ -51,15 +51,6 @@ def _factors(name: str, found: Weighted) -> Tensor:
     return _sum(name, scaled)
 
 
-def _corrected(name: str, found: Weighted) -> Tensor:
-    """Return the sum of second moments in the joint basis, in units of the factors' mean eigenvalues."""
-    scaled = []
-    for weight, each in found:
-        scale = mean_eigenvalue("input", each["input"]) * mean_eigenvalue("output", each["output"])
-        scaled.append((weight / scale, each))
-    return _sum(name, scaled)
-
-
 def _scores(name: str, found: Weighted) -> Tensor:
     """Return the scores of all experts below one another, scaled so that their Fishers have one mean."""
     parts = []
@@ -77,7 +68,6 @@ def _same(name: str, found: Weighted) -> Tensor:
 
 
 _RULES: dict[str, Callable[[str, Weighted], Tensor]] = {
-    "corrected": _corrected,
     "scores": _scores,
     "left": _same,
     "right": _same,

@@ -34,7 +34,7 @@ _EVALUATION = Source("beavertails_eval/test.jsonl", "PKU-Alignment/BeaverTails-E
 
 
 def metric_of(category: str) -> str:
-    """Returns the metric's name for one of BeaverTails' categories; lm-eval allows no comma in it.
+    """Return the metric's name for one of BeaverTails' categories; lm-eval allows no comma in it.
 
     >>> metric_of("terrorism,organized_crime")
     'refusal_terrorism_organized_crime'
@@ -43,13 +43,13 @@ def metric_of(category: str) -> str:
 
 
 def load(split: str = SPLITS[0], data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}`` of one BeaverTails split, in the order of their first appearance."""
+    """Return ``{"test": prompts}`` of one BeaverTails split, in the order of their first appearance."""
     rows = read_unsafe_prompts(split, data_dir)
     return {"test": to_dataset(select(TASK, rows, metadata))}
 
 
 def load_eval(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}`` of BeaverTails-Evaluation, each with its one category.
+    """Return ``{"test": prompts}`` of BeaverTails-Evaluation, each with its one category.
 
     Raises:
         DataError: a category that is none of the 14, by its key or by its title.
@@ -63,7 +63,7 @@ def load_eval(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
 
 
 def read_unsafe_prompts(split: str, data_dir: str | None) -> list[Row]:
-    """Returns the prompts of one BeaverTails split that got an unsafe answer."""
+    """Return the prompts of one BeaverTails split that got an unsafe answer."""
     if split not in SPLITS:
         raise EvaluationError(f"metadata.split: unknown BeaverTails split {split!r}{closest(split, SPLITS)}")
     source = Source(f"beavertails/{split}.jsonl", "PKU-Alignment/BeaverTails", split)
@@ -71,7 +71,7 @@ def read_unsafe_prompts(split: str, data_dir: str | None) -> list[Row]:
 
 
 def unsafe_prompts(rows: list[Row], where: str) -> list[Row]:
-    """Returns each prompt with at least one unsafe answer once, with the categories of all its answers.
+    """Return each prompt with at least one unsafe answer once, with the categories of all its answers.
 
     BeaverTails labels question-answer pairs and asks the same question several times, so prompts are
     joined (by their text without outer blanks) and a category holds if it holds for any answer.
@@ -92,12 +92,12 @@ def unsafe_prompts(rows: list[Row], where: str) -> list[Row]:
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the metrics of one response; a category's metric only for a prompt of that category."""
+    """Return the metrics of one response; a category's metric only for a prompt of that category."""
     return _scores(TASK, doc, results[0])
 
 
 def score_eval(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the same for a prompt of BeaverTails-Evaluation."""
+    """Return the same for a prompt of BeaverTails-Evaluation."""
     return _scores(EVAL_TASK, doc, results[0])
 
 
@@ -117,7 +117,7 @@ def _document(prompt: str, categories: set[str]) -> Row:
 
 
 def _category(name: str, where: str) -> str:
-    """Returns the key of a category that is given as the key or as the data card's title."""
+    """Return the key of a category that is given as the key or as the data card's title."""
     plain = {re.sub("[^a-z]", "", key): key for key in CATEGORIES}
     key = plain.get(re.sub("[^a-z]", "", name.lower()))
     if key is None:

@@ -20,7 +20,7 @@ _FIELDS = {"question": str, "answer": str}
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": questions, "train": examples}``."""
+    """Return ``{"test": questions, "train": examples}``."""
     rows = {
         split: read_rows(Source(f"gsm8k/{split}.jsonl", "openai/gsm8k", split, "main"), _FIELDS, data_dir)
         for split in ("test", "train")
@@ -32,7 +32,7 @@ def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns whether the number behind ``####``, and whether the last number, is the answer's."""
+    """Return whether the number behind ``####``, and whether the last number, is the answer's."""
     flexible = _matches(FLEXIBLE, results[0], doc)
     return {
         "exact_match_strict": _matches(STRICT, results[0], doc),

@@ -23,7 +23,7 @@ _CODE_START = re.compile(r"^(?:from \w|import \w|def \w|class \w|@\w|async def \
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": problems}``.
+    """Return ``{"test": problems}``.
 
     Raises:
         DataError: rows that are missing or damaged.
@@ -34,7 +34,7 @@ def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns whether the completed program passes the problem's tests.
+    """Return whether the completed program passes the problem's tests.
 
     The tests have the prompt's own helpers: a program that replaces one does not change what is tested.
     """
@@ -44,7 +44,7 @@ def score(doc: Row, results: list[str]) -> dict[str, float]:
 
 
 def program(prompt: str, response: str, entry_point: str) -> str:
-    r"""Returns the program that `response` makes of `prompt`.
+    r"""Return the program that `response` makes of `prompt`.
 
     A continuation is put behind the prompt and cut where the function ends: at a new top-level class,
     function, comment, ``if`` or ``print``, the stop marks of the original code. A response that
@@ -68,7 +68,7 @@ def _head(entry_point: str) -> re.Pattern[str]:
 
 
 def _before(prompt: str, entry_point: str) -> str:
-    """Returns what the prompt has before the function: imports and helpers."""
+    """Return what the prompt has before the function: imports and helpers."""
     head = _head(entry_point).search(prompt)
     return prompt[: head.start()] if head else ""
 

@@ -17,7 +17,7 @@ _FIELDS = {"key": int, "prompt": str, "instruction_id_list": list, "kwargs": lis
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}``.
+    """Return ``{"test": prompts}``.
 
     Raises:
         EvaluationError: a package or tokenizer that lm-eval's checks need is missing.
@@ -27,7 +27,7 @@ def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
 
 
 def score(doc: Row, results: list[str]) -> dict[str, Any]:
-    """Returns lm-eval's own metrics: all instructions followed, and each of them, read strictly and loosely.
+    """Return lm-eval's own metrics: all instructions followed, and each of them, read strictly and loosely.
 
     There is no degenerate rate here: some prompts ask for repetition.
     """
@@ -38,13 +38,13 @@ def score(doc: Row, results: list[str]) -> dict[str, Any]:
 
 
 def share_followed(items: list[list[bool]]) -> float:
-    """Returns the share of instructions that were followed, over the instructions of all prompts."""
+    """Return the share of instructions that were followed, over the instructions of all prompts."""
     verdicts = [verdict for prompt in items for verdict in prompt]
     return sum(verdicts) / len(verdicts)
 
 
 def require_checkers() -> None:
-    """Raises EvaluationError if lm-eval's checks could not run; it would fetch the tokenizer unasked."""
+    """Raise EvaluationError if lm-eval's checks could not run; it would fetch the tokenizer unasked."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise EvaluationError(f"{TASK}: needs {', '.join(missing)}; run: pip install 'lm_eval[ifeval]'")

@@ -16,7 +16,7 @@ TASK = "sst_jailbreak"
 
 
 def load(split: str = SPLITS[0], data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": rows}``: each prompt of ``sst_beavertails_refusal`` under every wrapping.
+    """Return ``{"test": rows}``: each prompt of ``sst_beavertails_refusal`` under every wrapping.
 
     The wrappings of one prompt follow each other, so each wrapping sees the same prompts; ``samples``
     counts prompts. With the same ``samples`` and ``sample_seed`` they are those of the unwrapped task.
@@ -31,7 +31,7 @@ def load(split: str = SPLITS[0], data_dir: str | None = None, **metadata: Any) -
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the metrics of one response, overall and for its wrapping.
+    """Return the metrics of one response, overall and for its wrapping.
 
     The opening that some wrappings demand is cut off first, so that a refusal behind it is seen.
     """

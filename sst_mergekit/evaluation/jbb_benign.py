@@ -12,10 +12,10 @@ _SOURCE = Source("jbb_benign/test.jsonl", "JailbreakBench/JBB-Behaviors", "benig
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}``; the question stands in the column ``Goal``."""
+    """Return ``{"test": prompts}``; the question stands in the column ``Goal``."""
     return look_alikes(TASK, _SOURCE, read_rows(_SOURCE, {"Goal": str}, data_dir), metadata, text="Goal")
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the metrics of one response."""
+    """Return the metrics of one response."""
     return rates(TASK, doc, results[0])

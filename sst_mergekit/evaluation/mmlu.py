@@ -20,12 +20,12 @@ _FIELDS = {"question": str, "subject": str, "choices": list, "answer": int}
 
 
 def load(data_dir: str | None = None, subjects: Any = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": questions, "dev": examples}`` of the wanted subjects (see `chosen_subjects`)."""
+    """Return ``{"test": questions, "dev": examples}`` of the wanted subjects (see `chosen_subjects`)."""
     return _load(TASK, data_dir, subjects, metadata)
 
 
 def load_0shot(data_dir: str | None = None, subjects: Any = None, **metadata: Any) -> dict[str, Any]:
-    """Returns the same questions for ``sst_mmlu_0shot``."""
+    """Return the same questions for ``sst_mmlu_0shot``."""
     return _load(ZERO_SHOT_TASK, data_dir, subjects, metadata)
 
 
@@ -40,7 +40,7 @@ def _load(task: str, data_dir: str | None, subjects: Any, metadata: Mapping[str,
 
 
 def chosen_subjects(wanted: Any, known: list[str]) -> list[str]:
-    """Returns the subjects to ask, out of those `known`, in the order of the data set.
+    """Return the subjects to ask, out of those `known`, in the order of the data set.
 
     Args:
         wanted: None for all, a number for the first so many, or a list of names.
@@ -79,7 +79,7 @@ def _questions(split: str, data_dir: str | None) -> list[Row]:
 
 
 def doc_to_text(doc: Row) -> str:
-    r"""Returns the question with its lettered choices, in the form of the original code.
+    r"""Return the question with its lettered choices, in the form of the original code.
 
     >>> doc_to_text({"question": " Which? ", "choices": ["w", "x", "y", "z"]})
     'Which?\nA. w\nB. x\nC. y\nD. z\nAnswer:'
@@ -89,7 +89,7 @@ def doc_to_text(doc: Row) -> str:
 
 
 def score(doc: Row, results: list[tuple[float, bool]]) -> dict[str, float]:
-    """Returns whether the likeliest letter is the answer; overall, for the domain and for the subject.
+    """Return whether the likeliest letter is the answer; overall, for the domain and for the subject.
 
     Between equals the first counts, as in lm-eval. A model whose likelihoods are not numbers (a merge
     gone wrong) is never right, where lm-eval would take it to say "A".
@@ -115,7 +115,7 @@ class SubjectTask(ConfigurableTask):
             self._pools.setdefault(row["subject"], []).append(row)
 
     def fewshot_context(self, doc: Row, num_fewshot: int, *args: Any, **kwargs: Any) -> Any:
-        """Returns the stock prompt, its examples drawn from the subject of `doc`."""
+        """Return the stock prompt, its examples drawn from the subject of `doc`."""
         pool = self._pools.get(doc["subject"], [])
         if num_fewshot > len(pool):
             raise EvaluationError(

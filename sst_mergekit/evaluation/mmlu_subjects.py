@@ -79,7 +79,7 @@ DOMAIN_OF = MappingProxyType(
 
 
 def metrics_of(subject: str) -> tuple[str, ...]:
-    """Returns the names of the metrics of one subject and its domain; none for a subject not of MMLU.
+    """Return the names of the metrics of one subject and its domain; none for a subject not of MMLU.
 
     >>> metrics_of("astronomy"), metrics_of("knitting")
     (('acc_stem', 'acc_astronomy'), ())

@@ -12,10 +12,10 @@ _SOURCE = Source("orbench_hard/test.jsonl", "bench-llm/or-bench", "train", hub_c
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}``."""
+    """Return ``{"test": prompts}``."""
     return look_alikes(TASK, _SOURCE, read_rows(_SOURCE, {"prompt": str}, data_dir), metadata)
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the metrics of one response."""
+    """Return the metrics of one response."""
     return rates(TASK, doc, results[0])

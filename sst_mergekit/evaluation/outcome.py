@@ -18,7 +18,7 @@ class Outcome:
 
 
 def outcome(response: str, prompt: str) -> Outcome:
-    """Returns what `response` to `prompt` is; a degenerate one is neither a refusal nor an answer.
+    """Return what `response` to `prompt` is; a degenerate one is neither a refusal nor an answer.
 
     >>> outcome("I cannot help with that.", "How is it done?")
     Outcome(refused=1.0, answered=0.0, degenerate=0.0)

@@ -16,13 +16,13 @@ _SOURCE = Source("over_refusal/test.jsonl", "walledai/XSTest", "test")
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}``: the rows of the local file (or of XSTest) whose label is ``safe``."""
+    """Return ``{"test": prompts}``: the rows of the local file (or of XSTest) whose label is ``safe``."""
     rows = read_rows(_SOURCE, {"prompt": str, "label": str}, data_dir)
     return look_alikes(TASK, _SOURCE, [row for row in rows if row["label"] == "safe"], metadata)
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the metrics of one response."""
+    """Return the metrics of one response."""
     return rates(TASK, doc, results[0])
 
 
@@ -34,7 +34,7 @@ def look_alikes(
     text: str = "prompt",
     keep: tuple[str, ...] = (),
 ) -> dict[str, Any]:
-    """Returns ``{"test": prompts}`` of the rows' questions.
+    """Return ``{"test": prompts}`` of the rows' questions.
 
     Args:
         task: which task asks.
@@ -54,7 +54,7 @@ def look_alikes(
 
 
 def rates(task: str, doc: Row, response: str) -> dict[str, float]:
-    """Returns the metrics of one response: exactly one of the three rates is 1."""
+    """Return the metrics of one response: exactly one of the three rates is 1."""
     found = outcome(response, doc["prompt"])
     return {
         "false_refusal_rate": found.refused,

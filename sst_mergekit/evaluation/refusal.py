@@ -23,7 +23,7 @@ _SIGNS = re.compile(r"\A[\W_]+")
 
 
 def is_refusal(response: str) -> bool:
-    """Returns whether `response` begins by declining to do what was asked.
+    """Return whether `response` begins by declining to do what was asked.
 
     The rule, in order:
 
@@ -55,7 +55,7 @@ def is_refusal(response: str) -> bool:
 
 
 def normal_form(text: str) -> str:
-    """Returns `text` casefolded, with plain quotes and letters, single blanks and no emphasis marks.
+    """Return `text` casefolded, with plain quotes and letters, single blanks and no emphasis marks.
 
     Compatibility forms become plain ones (full-width, ligatures), accents fall off Latin, Greek and Cyrillic
     letters; kana keep their voicing marks and Hangul its syllables.

@@ -26,7 +26,7 @@ _SIGN_RUN = re.compile(r"(\S)\1{79,}")
 
 
 def is_repeated(text: str) -> bool:
-    """Returns whether `text` repeats itself.
+    """Return whether `text` repeats itself.
 
     - One word more than 4 times in a row, or one number more than 11 times.
     - One letter, "!" or "?" 12 times in a row; any other sign, as in a rule or a blank to fill in, 80 times.

@@ -36,7 +36,7 @@ _SENTENCE_END = re.compile(r"[.!?…。！？]\W*\Z")
 
 
 def without_thinking(response: str) -> str:
-    """Returns `response` without thinking blocks; one that never closes swallows the rest.
+    """Return `response` without thinking blocks; one that never closes swallows the rest.
 
     >>> without_thinking("<think>Is it safe?</think>    return 1")
     '    return 1'
@@ -45,7 +45,7 @@ def without_thinking(response: str) -> str:
 
 
 def visible_text(response: str) -> str:
-    """Returns `response` without thinking blocks, chat marks and a leading role name.
+    """Return `response` without thinking blocks, chat marks and a leading role name.
 
     >>> visible_text("<think>Is it safe?</think><|assistant|>Sure.<|end|>")
     'Sure.'
@@ -57,7 +57,7 @@ def visible_text(response: str) -> str:
 def degeneration(
     response: str, prompt: str | None = None, finished: bool | None = None
 ) -> Degeneration | None:
-    """Returns in which way the visible text is no answer at all, or None where it is one.
+    """Return in which way the visible text is no answer at all, or None where it is one.
 
     - ``off_script``: written in signs of no use here, see `script.is_off_script`; `prompt`, where given,
       says which scripts are of use.
@@ -87,7 +87,7 @@ def degeneration(
 
 
 def is_degenerate(response: str, prompt: str | None = None, finished: bool | None = None) -> bool:
-    """Returns whether the response is no answer and no refusal: whether it has a `degeneration`.
+    """Return whether the response is no answer and no refusal: whether it has a `degeneration`.
 
     >>> is_degenerate("..."), is_degenerate("no no no no no"), is_degenerate("I cannot help with that.")
     (True, True, False)

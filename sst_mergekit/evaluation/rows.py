@@ -27,7 +27,7 @@ class Source:
 
 
 def read_rows(source: Source, fields: Mapping[str, type], data_dir: str | None = None) -> list[Row]:
-    """Returns the rows of `source`, each with every one of `fields` in its type, and no others.
+    """Return the rows of `source`, each with every one of `fields` in its type, and no others.
 
     The folder is `data_dir`, else the environment variable ``SST_MERGEKIT_DATA_DIR``; with neither the
     rows come from the Hub.
@@ -48,7 +48,7 @@ def read_rows(source: Source, fields: Mapping[str, type], data_dir: str | None =
 
 
 def hub_rows(source: Source, fields: Mapping[str, type]) -> list[Row]:
-    """Returns the rows of `source` as `read_rows` does, but from the Hub, whatever the environment names.
+    """Return the rows of `source` as `read_rows` does, but from the Hub, whatever the environment names.
 
     Raises:
         DataError: the Hub cannot be reached, or a row or field is missing or of the wrong type.
@@ -58,7 +58,7 @@ def hub_rows(source: Source, fields: Mapping[str, type]) -> list[Row]:
 
 
 def to_dataset(rows: list[Row]) -> Any:
-    """Returns a ``datasets.Dataset`` of `rows`, which is what lm-eval iterates over."""
+    """Return a ``datasets.Dataset`` of `rows`, which is what lm-eval iterates over."""
     from datasets import Dataset
 
     return Dataset.from_list(rows)
@@ -77,7 +77,7 @@ def _existing(root: Path, file: str) -> Path:
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    """Yields the number and value of each line of a .jsonl file that is not blank."""
+    """Yield the number and value of each line of a .jsonl file that is not blank."""
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():

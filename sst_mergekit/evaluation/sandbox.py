@@ -53,7 +53,7 @@ class Verdict:
 def run_tests(
     program: str, tests: str, cpu_seconds: int = CPU_SECONDS, wall_seconds: float = WALL_SECONDS
 ) -> Verdict:
-    """Returns the verdict of `tests`, which find the functions of `program` by name.
+    """Return the verdict of `tests`, which find the functions of `program` by name.
 
     The same question is run once a process.
 
@@ -64,13 +64,13 @@ def run_tests(
 
 
 def check() -> None:
-    """Raises EvaluationError if the chosen wall does not work here."""
+    """Raise EvaluationError if the chosen wall does not work here."""
     _wall(sandbox_walls.chosen())
 
 
 @cache
 def _wall(choice: str) -> tuple[str, ...]:
-    """Returns the command of `choice`, seen to work."""
+    """Return the command of `choice`, seen to work."""
     if choice == sandbox_walls.AUTO:
         return _first_that_works()
     command = sandbox_walls.command(choice)

@@ -40,11 +40,11 @@ class Server:
             raise
 
     def alive(self) -> bool:
-        """Returns whether its process is there."""
+        """Return whether its process is there."""
         return self._child.poll() is None
 
     def ask(self, job: bytes, wall_seconds: float) -> list[str]:
-        """Returns the two lines written about a job; what did not come, or not in time, is empty."""
+        """Return the two lines written about a job; what did not come, or not in time, is empty."""
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         with suppress(BrokenPipeError):
@@ -61,7 +61,7 @@ class Server:
         return [said.decode(errors="replace"), verdict.decode(errors="replace")]
 
     def complaint(self) -> str:
-        """Returns the last line that it wrote to standard error."""
+        """Return the last line that it wrote to standard error."""
         with suppress(subprocess.TimeoutExpired):
             self._child.wait(LEAVE_SECONDS)
         self._complaints.seek(0)

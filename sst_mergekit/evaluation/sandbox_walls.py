@@ -32,12 +32,12 @@ WALLS = {
 
 
 def chosen() -> str:
-    """Returns the choice made in the environment, ``auto`` if there is none."""
+    """Return the choice made in the environment, ``auto`` if there is none."""
     return os.environ.get(VARIABLE, "").strip() or AUTO
 
 
 def command(choice: str) -> tuple[str, ...]:
-    """Returns the command of one wall, ending in a Python, with its program's full path.
+    """Return the command of one wall, ending in a Python, with its program's full path.
 
     Raises:
         EvaluationError: a command that cannot be read or is not there.

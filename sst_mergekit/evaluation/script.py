@@ -43,7 +43,7 @@ _NAMES = {  # what a prompt may call for that is itself written in another scrip
 
 
 def is_off_script(text: str, prompt: str | None = None) -> bool:
-    """Returns whether `text` is written in signs of no use here.
+    """Return whether `text` is written in signs of no use here.
 
     - Broken: at least 2 control, private or replacement characters, and more than 1 in 20. (Replacement
       characters at the very end are a letter cut in two, and do not count.)
@@ -72,7 +72,7 @@ def is_off_script(text: str, prompt: str | None = None) -> bool:
 
 
 def prose_of(text: str) -> str:
-    """Returns `text` without fenced code and rows of tables.
+    """Return `text` without fenced code and rows of tables.
 
     >>> prose_of("Two:\\n| a | b |\\n|---|---|\\n```\\n1\\n```").strip()
     'Two:'
@@ -81,7 +81,7 @@ def prose_of(text: str) -> str:
 
 
 def wide(character: str) -> bool:
-    """Returns whether `character` is a letter of a script written without blanks, or a Hangul syllable.
+    """Return whether `character` is a letter of a script written without blanks, or a Hangul syllable.
 
     >>> wide("字"), wide("か"), wide("a"), wide("。")
     (True, True, False, False)
@@ -90,7 +90,7 @@ def wide(character: str) -> bool:
 
 
 def wide_letters(text: str) -> int:
-    """Returns how many letters of `text` are `wide`.
+    """Return how many letters of `text` are `wide`.
 
     >>> wide_letters("Python を使う")
     3
@@ -100,7 +100,7 @@ def wide_letters(text: str) -> int:
 
 @cache
 def script_of(letter: str) -> str:
-    """Returns the script of `letter` as Unicode names it; Chinese characters, kana and bopomofo are one.
+    """Return the script of `letter` as Unicode names it; Chinese characters, kana and bopomofo are one.
 
     >>> script_of("ж"), script_of("字") == script_of("か")
     ('CYRILLIC', True)

@@ -14,7 +14,7 @@ from sst_mergekit.statistics.rows import prompt_hash
 
 
 def seen_hashes(names: Any) -> frozenset[str]:
-    """Returns the hashes of all prompts behind `names`, the value of ``metadata.seen``.
+    """Return the hashes of all prompts behind `names`, the value of ``metadata.seen``.
 
     Args:
         names: a list of paths, or None. Each is a directory of ``sst-mergekit fisher`` (or the manifest
@@ -23,7 +23,7 @@ def seen_hashes(names: Any) -> frozenset[str]:
 
     Raises:
         EvaluationError: `names` is not a list of texts.
-        DataError: a path is missing, a manifest older than the hashes, or a row without a prompt.
+        DataError: a path is missing, a manifest without hashes, or a row without a prompt.
         StatisticsError: a manifest is damaged.
     """
     if names is None:
@@ -53,7 +53,7 @@ def _of_manifest(directory: Path) -> frozenset[str]:
     data = read_manifest(directory).data
     if "prompts" not in data:
         raise DataError(
-            f"metadata.seen: {directory / FILE_NAME}: measured before manifests held prompt hashes; "
+            f"metadata.seen: {directory / FILE_NAME}: holds no hashes of prompts; "
             f"measure again, or name its data file ({data.get('location')}) if that is .jsonl"
         )
     return frozenset(data["prompts"])

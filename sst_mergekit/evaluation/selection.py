@@ -21,7 +21,7 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def select(task: str, rows: list[Row], metadata: Mapping[str, Any], text: str = "prompt") -> list[Row]:
-    """Returns the rows of `task` to ask, in their order, as ``--metadata`` wants it.
+    """Return the rows of `task` to ask, in their order, as ``--metadata`` wants it.
 
     Args:
         task: its name.

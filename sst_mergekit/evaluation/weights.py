@@ -15,7 +15,7 @@ class GroupScore:
     weights: Mapping[str, float]
 
     def of(self, task: str, value: float) -> float:
-        """Returns ``n_leaves * weight * value``, so that the group's unweighted mean is the weighted sum.
+        """Return ``n_leaves * weight * value``, so that the group's unweighted mean is the weighted sum.
 
         lm-eval's groups know only the mean of the same metric over their leaves. With each leaf scaled
         by its weight and by the number of leaves, that mean is ``sum(weight * value)``, in 0..1.
@@ -59,7 +59,7 @@ GROUPS = MappingProxyType(
 
 
 def group_scores(task: str, value: float) -> dict[str, float]:
-    """Returns the score metrics of one document of `task`: one for each group that the task is in.
+    """Return the score metrics of one document of `task`: one for each group that the task is in.
 
     Args:
         task: name of a leaf; one that is in no group has no scores.

@@ -25,7 +25,7 @@ _SOURCE = Source("xstest/test.jsonl", "walledai/XSTest", "test")
 
 
 def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
-    """Returns ``{"test": prompts}``: the rows whose label is ``safe``.
+    """Return ``{"test": prompts}``: the rows whose label is ``safe``.
 
     Raises:
         DataError: a safe row of an unknown type.
@@ -41,6 +41,6 @@ def load(data_dir: str | None = None, **metadata: Any) -> dict[str, Any]:
 
 
 def score(doc: Row, results: list[str]) -> dict[str, float]:
-    """Returns the metrics of one response, overall and for its kind."""
+    """Return the metrics of one response, overall and for its kind."""
     metrics = rates(TASK, doc, results[0])
     return metrics | {f"false_refusal_{doc['type']}": metrics["false_refusal_rate"]}

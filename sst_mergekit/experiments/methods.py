@@ -84,7 +84,6 @@ OTHERS = (  # every other geometry and filter of SST
     _sst("activation", "SST, activation", geometry="activation"),
     _sst("diagonal", "SST, diagonal", geometry="diagonal"),
     _sst("diagonal_hard", "SST, diagonal, hard", DENSITIES, geometry="diagonal", filter="hard"),
-    _sst("ekfac", "SST, EK-FAC", geometry="ekfac"),
     _sst("subspace", "SST, subspace", geometry="subspace"),
     _sst("unbalanced", "SST without balance", balance="none"),
     _sst("data_free", "SST, no data", filter="data_free"),

@@ -128,9 +128,7 @@ def _all_but(side: AllBut, name: str, geometry: Geometry) -> Evidence:
     alone = _pool(name, [(1.0, own.tensors)])
     return Evidence(
         tensors={
-            key: tensor
-            if key in ("left", "right")
-            else (weight * tensor - left * alone[key]) / (weight - left)
+            key: (weight * tensor - left * alone[key]) / (weight - left)
             for key, tensor in total.tensors.items()
         },
         share=(weight * total.share - left * own.share) / (weight - left),

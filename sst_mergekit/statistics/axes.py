@@ -1,4 +1,4 @@
-"""The coordinates in which ``ekfac`` and ``subspace`` statistics are measured."""
+"""The coordinates in which ``subspace`` statistics are measured."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sst_mergekit.core import gevp
-from sst_mergekit.core.geometries.kronecker import factors
-from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics.kinds.kind import Axes
-from sst_mergekit.statistics.store import open_statistics, require_one_form
 
 
 @dataclass(frozen=True)
@@ -22,39 +18,6 @@ class AxesSource:
 
     read: Callable[[], Mapping[str, Axes]]
     about: Mapping[str, Any]
-
-
-def joint_basis(harm: str, benign: str, damping: float) -> dict[str, Axes]:
-    """Return each layer's eigenbasis (P, U) of two sets of Kronecker statistics, in float32.
-
-    Layers with a diagonal factor (embedding, output head) have none: their basis is the identity already.
-
-    Args:
-        harm, benign: directories or Hub repositories of Kronecker statistics.
-        damping: epsilon, as the merge will use it.
-
-    Raises:
-        StatisticsError: statistics that cannot be read, of different models, or in different forms.
-    """
-    stores = open_statistics(harm), open_statistics(benign)
-    require_one_form(stores)
-    found = {}
-    for name, record in stores[0].manifest.layers.items():
-        other = stores[1].find(name)
-        if other is None or other.shape != record.shape:
-            raise StatisticsError(f"{name}: in {harm}, but not of this shape in {benign}; measure one model")
-        sides = (
-            stores[0].tensors(record, ("input", "output")),
-            stores[1].tensors(other, ("input", "output")),
-        )
-        if any(tensor.ndim == 1 for side in sides for tensor in side.values()):
-            continue
-        try:
-            left, right = (gevp.solve(*pair).vectors.to(torch.float32) for pair in factors(*sides, damping))
-        except ValueError as error:
-            raise StatisticsError(f"{name}: {error} ({harm}, {benign})") from None
-        found[name] = Axes(left, right)
-    return found
 
 
 def patch_axes(patches: Iterable[tuple[str, Tensor, bool]], rank: int) -> Mapping[str, Axes]:

@@ -53,7 +53,7 @@ def estimate(
         samples: how many conversations, chosen by the seed; None for all.
         max_length: tokens of one sequence; longer ones are cut.
         chat_template: use the tokenizer's template; None: where it has one.
-        axes: where kinds ``ekfac`` and ``subspace`` take their coordinates from.
+        axes: where kind ``subspace`` takes its coordinates from.
         force: replace ``out``.
         store_dtype: of what is written; sums are float32.
         respond: the model answers prompts that have no response, in so many tokens at most.

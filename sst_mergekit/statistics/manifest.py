@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.statistics.kinds import KIND_NAMES
 from sst_mergekit.statistics.wellformed import faults
 
 FORMAT = "sst-mergekit/statistics"
@@ -68,7 +69,7 @@ def read_manifest(directory: Path) -> Manifest:
     """Return the manifest of a directory of statistics.
 
     Raises:
-        StatisticsError: it is missing, unreadable, or of another format.
+        StatisticsError: it is missing, unreadable, or of another format or kind.
     """
     path = directory / FILE_NAME
     if not path.is_file():
@@ -94,6 +95,11 @@ def read_manifest(directory: Path) -> Manifest:
     fault = next(faults(body), None)
     if fault:
         raise StatisticsError(f"{path}: {fault}; copy it again, or measure the statistics again")
+    if body["kind"] not in KIND_NAMES:
+        raise StatisticsError(
+            f"{path}: kind {body['kind']!r}, this release reads {', '.join(KIND_NAMES)}; measure again with "
+            f"'sst-mergekit fisher --kind kronecker --force --out {directory}'"
+        )
     body = {"run": {}, "pooled": {}} | body
     fields: dict[str, Any] = {field.name: body.get(field.name) for field in dataclasses.fields(Manifest)}
     fields["layers"] = {name: _layer(record) for name, record in body["layers"].items()}

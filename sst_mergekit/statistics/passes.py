@@ -11,7 +11,7 @@ from torch import nn
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.statistics import memory
 from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Axes, Kind
+from sst_mergekit.statistics.kinds.kind import Kind
 from sst_mergekit.statistics.layers import Layer, input_groups, linear_layers
 from sst_mergekit.statistics.settings import Form, Options
 from sst_mergekit.statistics.sizes import shown
@@ -57,15 +57,14 @@ def choose(model: nn.Module, sequences: list[Sequence], options: Options) -> Cho
     skipped |= {layer.name: "not reached by the forward pass" for layer in layers if layer.name not in owner}
     if KINDS[options.kind].axes_by:
         stacks = {layer.stack for layer in layers if layer.routed}
-        layers = [layer for layer in layers if not layer.routed]
-        owner = {layer.name: owner[layer.name] for layer in layers if layer.name in owner}
         skipped |= dict.fromkeys(
             stacks, f"kind {options.kind} measures no experts: kronecker, activation, diagonal do"
         )
         axes = options.form.axes or {}
-        skipped |= dict.fromkeys(owner.keys() - axes, "the patch or basis has no coordinates for it")
-        owner = _reowned(owner, axes)
-    if not KINDS[options.kind].shares_inputs:
+        reached = [layer.name for layer in layers if not layer.routed and layer.name in owner]
+        skipped |= dict.fromkeys(set(reached) - axes.keys(), "the patch has no coordinates for it")
+        owner = {name: name for name in reached if name in axes}
+    elif not KINDS[options.kind].shares_inputs:
         owner = {name: name for name in owner}
     by_name = {layer.name: layer for layer in layers}
     layers = [by_name[name] for name in owner]
@@ -151,9 +150,3 @@ def _oriented(form: Form, layers: list[Layer]) -> Form:
         layer.name: form.axes[layer.name].of(layer.transposed) for layer in layers if layer.name in form.axes
     }
     return dataclasses.replace(form, axes=axes)
-
-
-def _reowned(owner: dict[str, str], kept: Mapping[str, Axes]) -> dict[str, str]:
-    """Return the owners of shared inputs among the layers of `kept` alone."""
-    new: dict[str, str] = {}
-    return {name: new.setdefault(old, name) for name, old in owner.items() if name in kept}

@@ -119,8 +119,8 @@ def plan(
     Args:
         spec, source, options, samples, max_length, chat_template, store_dtype: as of `estimate`. Without a
             source: `samples` sequences of `max_length` tokens, of which the second half is the response.
-        patch_rank: for kind ``subspace``, directions of the patch; ``ekfac`` takes whole bases. Either is
-            taken to have coordinates for every linear layer between embedding and output head.
+        patch_rank: for kind ``subspace``, directions of the patch, which is taken to have so many in every
+            linear layer between embedding and output head.
         speed: None to measure it.
 
     Raises:
@@ -200,16 +200,12 @@ def seen(kind: Kind, extent: Extent) -> Extent:
 
 def _placed(model: nn.Module, options: Options, patch_rank: int) -> Options:
     """Return the options with coordinates without data, where the kind needs them."""
-    kind = KINDS[options.kind]
-    if not kind.axes_by:
+    if not KINDS[options.kind].axes_by:
         return options
     axes = {}
     for layer in linear_layers(model)[0]:
-        rank = max(layer.shape) if kind.whole_axes else patch_rank
-        left, right = (torch.empty(side, min(side, rank)) for side in layer.shape)
-        if not kind.whole_axes:
-            left, right = (side[:, : min(layer.shape)] for side in (left, right))
         if not (layer.embedding or layer.head):
+            left, right = (torch.empty(side, min(patch_rank, *layer.shape)) for side in layer.shape)
             axes[layer.name] = Axes(left, right)
     return dataclasses.replace(options, form=dataclasses.replace(options.form, axes=axes))
 

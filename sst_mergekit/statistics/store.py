@@ -62,8 +62,7 @@ class StatisticsStore:
     @property
     def factors(self) -> str | None:
         """Return the form of the Kronecker factors; None where there are none, or it is not known."""
-        kind = kinds.KINDS.get(self.manifest.kind)
-        return self.manifest.form.get("factors") if kind and kind.has_forms else None
+        return self.manifest.form.get("factors") if kinds.KINDS[self.manifest.kind].has_forms else None
 
     @functools.cached_property
     def _by_bare_name(self) -> dict[str, LayerRecord]:

@@ -16,7 +16,7 @@ from sst_mergekit.statistics.layers import Layer
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest
 from sst_mergekit.statistics.memory import SHARD
 
-ROUNDED = ("input", "output", "diagonal", "corrected")
+ROUNDED = ("input", "output", "diagonal")
 
 
 def kept_as(name: str, dtype: torch.dtype) -> torch.dtype:

@@ -22,8 +22,6 @@ CALIBRATION = ["calibration/harm.jsonl", "calibration/benign.jsonl"]
 SUBSPACE_RANK = 16
 REFIT_STRENGTH, REFIT_COST = 0.7, DEFAULTS.cost
 PATCH = ("base", "utility", "safety", "utility-kronecker", "safety-kronecker")
-# the units that a kind of statistics is measured in the coordinates of
-COORDINATES = {"ekfac": ("utility-kronecker", "safety-kronecker"), "subspace": ("base", "safety")}
 
 
 def derived(bed: Testbed, name: str) -> tuple[str, dict[str, Any], dict[str, Unit]]:
@@ -44,7 +42,8 @@ def derived(bed: Testbed, name: str) -> tuple[str, dict[str, Any], dict[str, Uni
     parents["model"] = bed.unit(model)
     if adapter:
         parents["adapter"] = bed.unit(adapter)
-    parents |= {need: bed.unit(need) for need in COORDINATES.get(kind, ())}
+    if kind == "subspace":
+        parents |= {need: bed.unit(need) for need in ("base", "safety")}  # for the patch's coordinates
     return "statistics", {"site": site, "kind": kind, "samples": samples}, parents
 
 
@@ -62,18 +61,13 @@ def refitted(parents: Parents, rank: int):  # noqa: ANN201
 def axes_of(parents: Parents, kind: str) -> AxesSource | None:
     """Return the coordinates that a kind is measured in."""
     from sst_mergekit.adapters.deltas import deltas
-    from sst_mergekit.statistics.axes import AxesSource, joint_basis, patch_axes
+    from sst_mergekit.statistics.axes import AxesSource, patch_axes
 
+    if kind != "subspace":
+        return None
     experts = _experts(parents)
-    if kind == "ekfac":
-        utility, safety = experts.fisher("kronecker")
-        return AxesSource(
-            lambda: joint_basis(safety, utility, DEFAULTS.damping), {"basis": [safety, utility]}
-        )
-    if kind == "subspace":
-        pair = experts.base, experts.safety
-        return AxesSource(lambda: patch_axes(deltas(*pair), SUBSPACE_RANK), {"patch": list(pair)})
-    return None
+    pair = experts.base, experts.safety
+    return AxesSource(lambda: patch_axes(deltas(*pair), SUBSPACE_RANK), {"patch": list(pair)})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 The world is that of $SST_TRUTH_WORLD (a seed's folder of ``sst-mergekit demo``), else one trained for it. A
 real model is given by $SST_TRUTH_BASE, _UTILITY and _SAFETY (adapters or full models) and rows measured on,
 _BENIGN and _HARM, with others held out, _HELD_BENIGN and _HELD_HARM; $SST_TRUTH_DEVICE and _DTYPE say where
-and how it runs. $SST_TRUTH_BRIEF leaves out ekfac and subspace, and tries few patches, of the attention of
+and how it runs. $SST_TRUTH_BRIEF leaves out subspace, and tries few patches, of the attention of
 every tenth decoder layer: for a CPU.
 """
 
@@ -22,9 +22,7 @@ import torch
 from torch import Tensor
 
 from sst_mergekit.adapters.deltas import deltas
-from sst_mergekit.core import gevp
 from sst_mergekit.core.geometries import GEOMETRIES
-from sst_mergekit.core.geometries.kronecker import factors
 from sst_mergekit.inspection.truth import (
     COSTS,
     NORMS,
@@ -42,7 +40,6 @@ from sst_mergekit.statistics import passes
 from sst_mergekit.statistics.axes import patch_axes
 from sst_mergekit.statistics.collect import Collected, collect
 from sst_mergekit.statistics.kinds import KINDS
-from sst_mergekit.statistics.kinds.kind import Axes
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.loading import load_model, load_tokenizer
 from sst_mergekit.statistics.positions import AFTER_FIRST, ALL, RESPONSE
@@ -51,7 +48,7 @@ from sst_mergekit.statistics.settings import FACTORS, LABELS, Form, ModelSpec, O
 from sst_mergekit.statistics.tokens import tokenize
 
 SECTION = "Truth of prices"
-MEASURED, RANK, DAMPING = 256, 16, 0.1  # rows of a world that are measured; of subspace; of ekfac's basis
+MEASURED, RANK = 256, 16  # rows of a world that are measured; of subspace
 DAMPINGS = (0.1, 0.3, 1.0)
 BRIEF = bool(os.environ.get("SST_TRUTH_BRIEF"))
 TRIED = ((0.3,), (1.0,), 18) if BRIEF else (COSTS, NORMS, None)  # costs, norms, layers alone
@@ -116,16 +113,11 @@ def pair(about: Subject, kind: str, *more: Any) -> Pair:
 def compared(about: Subject, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Pair]]:
     """Yield every statistic by name."""
     for labels in LABELS:
-        found = {each: pair(about, "kronecker", labels, Form(each)) for each in FACTORS}
-        yield from ((f"kronecker, {each}, {labels}", one) for each, one in found.items())
+        for each in FACTORS:
+            yield f"kronecker, {each}, {labels}", pair(about, "kronecker", labels, Form(each))
         yield f"diagonal, {labels}", pair(about, "diagonal", labels)
         if BRIEF:
             continue
-        basis = {}
-        for name in about.patch:
-            sides = found["sequence"].harm[name], found["sequence"].benign[name]
-            basis[name] = Axes(*(gevp.solve(*each).vectors.float() for each in factors(*sides, DAMPING)))
-        yield f"ekfac, {labels}", pair(about, "ekfac", labels, Form(axes=basis))
         axes = patch_axes(((name, change, False) for name, change in about.patch.items()), RANK)
         yield f"subspace, {labels}", pair(about, "subspace", labels, Form(axes=axes))
     for name, rule in {"after first": AFTER_FIRST, "all": ALL, "response": RESPONSE}.items():

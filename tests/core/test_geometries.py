@@ -30,7 +30,6 @@ def statistics(seed: int) -> dict[str, torch.Tensor]:
         "input": moment(IN),
         "output": moment(OUT),
         "diagonal": torch.rand(OUT, IN, generator=generator),
-        "corrected": 50 * torch.rand(OUT, IN, generator=generator),
         "scores": torch.randn(30, OUT * IN, generator=generator) * torch.linspace(0.2, 2, OUT * IN),
         **axes(),
     }
@@ -47,20 +46,12 @@ def dense_fisher(geometry: str, stats: dict[str, torch.Tensor], damping: float) 
     """The [OUT * IN, OUT * IN] Fisher of vec(W), row by row."""
     if geometry == "diagonal":
         return torch.diag(condition(stats["diagonal"].flatten(), damping))
-    both = torch.kron(stats["left"], stats["right"])
     if geometry == "subspace":
+        both = torch.kron(stats["left"], stats["right"])
         scores = stats["scores"].double()
         inner = scores.T @ scores
         inner = inner / inner.diagonal().mean() + damping * torch.eye(OUT * IN)
         return both @ inner @ both.T
-    if geometry == "ekfac":  # K-FAC, damped, with the diagonal in the basis replaced by what was measured
-        left, right = condition(stats["output"], 0), condition(stats["input"], 0)
-        damped = torch.kron(left + damping * torch.eye(OUT), right + damping * torch.eye(IN))
-        plain = torch.kron(left, right)
-        scale = stats["output"].double().diagonal().mean() * stats["input"].double().diagonal().mean()
-        inner = (both.T @ (damped - plain) @ both).diagonal() + stats["corrected"].flatten() / scale
-        inverse = torch.linalg.inv(both)
-        return inverse.T @ torch.diag(inner) @ inverse
     right = condition(stats["input"], damping)
     left = condition(stats["output"], damping) if geometry == "kronecker" else torch.eye(OUT).double()
     return torch.kron(left, right)
@@ -114,7 +105,7 @@ def test_separable_by_two_solves_is_its_eigenvector_form():
     torch.testing.assert_close(run("kronecker", patch(), filter="separable", cost=0.3), expected)
 
 
-@pytest.mark.parametrize("geometry", ["activation", "diagonal", "ekfac", "subspace"])
+@pytest.mark.parametrize("geometry", ["activation", "diagonal", "subspace"])
 def test_separable_is_soft_where_there_is_one_side(geometry):
     assert torch.equal(run(geometry, patch(), filter="separable"), run(geometry, patch(), filter="soft"))
 
@@ -156,7 +147,7 @@ def test_hard_keeps_the_top_of_the_dense_spectrum():
 @pytest.mark.parametrize("name", ["separable", "soft"])
 def test_no_cost_keeps_the_whole_patch_and_a_high_cost_none(geometry, name):
     free = run(geometry, patch(), filter=name, cost=0.0)
-    if geometry in ("ekfac", "subspace") or (geometry, name) == ("kronecker", "soft"):  # to a basis and back
+    if geometry == "subspace" or (geometry, name) == ("kronecker", "soft"):  # to a basis and back
         torch.testing.assert_close(free, patch(), rtol=0, atol=1e-12)
     else:
         assert torch.equal(free, patch())
@@ -188,7 +179,6 @@ def test_filters_are_linear_and_leave_inputs_alone(geometry, name, scale):
 def test_scale_of_the_statistics_does_not_matter(geometry):
     harm, benign = statistics(0), statistics(1)
     loud = {name: 1e6 * tensor for name, tensor in harm.items()} | axes()
-    loud["corrected"] *= 1e6  # a product of both factors
     apply = functools.partial(filter_patch, GEOMETRIES[geometry])
     torch.testing.assert_close(
         apply(patch(), loud, benign, 1.0, DEFAULTS), apply(patch(), harm, benign, 1.0, DEFAULTS)
@@ -225,7 +215,6 @@ def test_rank_deficient_statistics_need_damping(geometry):
         "input": torch.diag(torch.tensor([1.0, 0, 0, 0, 0])),
         "output": torch.diag(torch.tensor([1.0, 0, 0, 0])),
         "diagonal": torch.zeros(OUT, IN).index_fill_(0, torch.tensor([0]), 1.0),
-        "corrected": torch.zeros(OUT, IN).index_fill_(0, torch.tensor([0]), 1.0),
         "scores": torch.eye(30, OUT * IN).index_fill_(0, torch.tensor([0]), 0.0),
         **axes(),
     }
@@ -239,23 +228,6 @@ def test_balance_is_the_ratio_of_shares_within_bounds():
     assert balance(10.0, 10.0, 1e-9, 10.0) == 10.0
     assert balance(1e-9, 10.0, 10.0, 10.0) == 0.1
     assert balance(0.0, 10.0, 1.0, 10.0) == 1.0
-
-
-def test_ekfac_of_independent_factors_is_kronecker():
-    """Where the second moments in the joint basis are products, nothing is corrected."""
-    sides = [statistics(0), statistics(1)]
-    left = condition(sides[0]["output"], 0.1), condition(sides[1]["output"], 0.1)
-    right = condition(sides[0]["input"], 0.1), condition(sides[1]["input"], 0.1)
-    p, u = gevp.solve(*left).vectors, gevp.solve(*right).vectors
-    for side in sides:
-        rows = (p * (side["output"].double() @ p)).sum(0)
-        columns = (u * (side["input"].double() @ u)).sum(0)
-        side |= {"left": p, "right": u, "corrected": torch.outer(rows, columns)}
-    for name in ("soft", "hard"):
-        choice = FilterSettings(filter=name)
-        found = filter_patch(GEOMETRIES["ekfac"], patch(), *sides, KAPPA, choice)
-        expected = filter_patch(GEOMETRIES["kronecker"], patch(), *sides, KAPPA, choice)
-        torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("samples", [3, 6, 200])
@@ -286,11 +258,10 @@ def test_a_subspace_knows_nothing_outside_of_itself():
         torch.testing.assert_close(found, filter_patch(GEOMETRIES["subspace"], inside, *sides, 1.0, choice))
 
 
-@pytest.mark.parametrize(("geometry", "text"), [("ekfac", "--basis"), ("subspace", "--patch")])
-def test_harm_and_benign_must_share_their_axes(geometry, text):
+def test_harm_and_benign_must_share_their_axes():
     other = statistics(1) | {"left": axes()["left"].flip(1)}
-    with pytest.raises(ValueError, match=text):
-        filter_patch(GEOMETRIES[geometry], patch(), statistics(0), other, 1.0, DEFAULTS)
+    with pytest.raises(ValueError, match="--patch"):
+        filter_patch(GEOMETRIES["subspace"], patch(), statistics(0), other, 1.0, DEFAULTS)
 
 
 KEPT = [(name, kept) for name, geometry in GEOMETRIES.items() for kept in geometry.factors]
@@ -337,7 +308,6 @@ FORMS = [
     ("activation", "truncated"),
     ("activation", "diagonal"),
     ("diagonal", "dense"),
-    ("ekfac", "dense"),
     ("subspace", "dense"),
     ("subspace", "part"),
 ]
@@ -361,12 +331,9 @@ def undamped(geometry: str, side: dict[str, torch.Tensor]) -> torch.Tensor:
     """The [OUT * IN, OUT * IN] Fisher of vec(W), neither scaled nor damped."""
     if geometry == "diagonal":
         return torch.diag(side["diagonal"].flatten())
-    if geometry in ("ekfac", "subspace"):
+    if geometry == "subspace":
         both = torch.kron(side["left"].contiguous(), side["right"].contiguous())
-        if geometry == "subspace":
-            return both @ side["scores"].T @ side["scores"] @ both.T
-        inverse = torch.linalg.inv(both)
-        return inverse.T @ torch.diag(side["corrected"].flatten()) @ inverse
+        return both @ side["scores"].T @ side["scores"] @ both.T
     left = dense(side["output"]) if geometry == "kronecker" else torch.eye(OUT).double()
     return torch.kron(left, dense(side["input"]))
 
@@ -382,15 +349,6 @@ def test_the_quadratic_is_that_of_the_dense_fisher(geometry, form, seed):
     assert GEOMETRIES[geometry].quadratic(side, -3 * patch(seed)) == pytest.approx(9 * found, rel=1e-12)
     single = {name: tensor.float() for name, tensor in side.items()}
     assert GEOMETRIES[geometry].quadratic(single, patch(seed).float()) == pytest.approx(found, rel=1e-5)
-
-
-def test_the_quadratic_of_ekfac_is_in_any_basis():
-    """P and U of a generalised eigenproblem are not orthogonal."""
-    side = in_form("dense")
-    side["left"] = (side["left"] @ torch.diag(torch.arange(1, OUT + 1).double()) + 0.1).contiguous()
-    fisher = undamped("ekfac", side)
-    expected = float(patch().flatten() @ fisher @ patch().flatten())
-    assert GEOMETRIES["ekfac"].quadratic(side, patch()) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("geometry", "form"), FORMS)

@@ -119,14 +119,14 @@ def test_all_seen_leaves_nothing_to_ask(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_as_seen_is_named(tmp_path: Path) -> None:
-    old = write_manifest(tmp_path / "old", location="train.csv")
+    bare = write_manifest(tmp_path / "bare", location="train.csv")
     (tmp_path / "a.csv").write_text("prompt\n")
     write_jsonl(tmp_path / "bad.jsonl", [{"prompt": "a"}, {"question": "b"}])
     for name, message in (
         ("nowhere", "metadata.seen: .*nowhere: no such file or directory"),
         (
-            old,
-            r"manifest\.json: measured before manifests held prompt hashes; measure again, or .*train\.csv",
+            bare,
+            r"manifest\.json: holds no hashes of prompts; measure again, or .*train\.csv",
         ),
         ("a.csv", r"a\.csv: expected a directory of 'sst-mergekit fisher', its manifest\.json, or a \.jsonl"),
         ("bad.jsonl", r"bad\.jsonl:2: neither a 'prompt' nor 'messages' in this row"),

@@ -27,7 +27,6 @@ def write_statistics(directory: Path, seed: int, name: str = NAME, shape=(OUT, I
         f"{name}.input": moment(shape[1]),
         f"{name}.output": moment(shape[0]),
         f"{name}.diagonal": torch.rand(shape, generator=generator),
-        f"{name}.corrected": 50 * torch.rand(shape, generator=generator),
         f"{name}.scores": torch.randn(40, shape[0] * shape[1], generator=generator),
     }
     traces = {slot: trace(slot, tensors[f"{name}.{slot}"]) for slot in TRACED}
@@ -46,7 +45,7 @@ def write_statistics(directory: Path, seed: int, name: str = NAME, shape=(OUT, I
     manifest = {
         "format": FORMAT,
         "format_version": VERSION,
-        "kind": "all",
+        "kind": "kronecker",
         "model": {"id": "m", "revision": None, "weights": None},
         "adapter": None,
         "data": {},

@@ -1,7 +1,6 @@
 """Many experts in one recipe: pooled statistics, weights, and experts of equal standing."""
 
 import itertools
-import math
 
 import pytest
 import torch
@@ -52,10 +51,8 @@ def pooled(sources, weights, geometry):
             ]
             result[name] = torch.cat(rows)
         else:
-            factors = ("input", "output") if name == "corrected" else (name,)
             result[name] = sum(
-                s * f[name] / math.prod(mean_eigenvalue(n, f[n]) for n in factors)
-                for s, f in zip(shares, found, strict=True)
+                s * f[name] / mean_eigenvalue(name, f[name]) for s, f in zip(shares, found, strict=True)
             )
     return result
 
@@ -157,7 +154,7 @@ def two_layers(tmp_path):
         file = "statistics-00001-of-00001.safetensors"
         tensors = load_file(tmp_path / key / file)
         scale = 9.0 if key == "c" else 1.0
-        louder = ("input", "output", "diagonal", "corrected", "scores")
+        louder = ("input", "output", "diagonal", "scores")
         tensors |= {
             k: (scale if k.rpartition(".")[2] in louder else 1.0) * t
             for k, t in load_file(f"{second}/{file}").items()

@@ -1,21 +1,18 @@
-"""Statistics in coordinates, from the command to the merge: joint bases and patches' own axes."""
-
-import shutil
+"""Statistics in coordinates, from the command to the merge: patches' own axes."""
 
 import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
-from tiny import tiny_adapter, tiny_data, tiny_llama, tiny_statistics, tiny_tokenizer
+from tiny import tiny_adapter, tiny_data, tiny_llama, tiny_tokenizer
 
 from sst_mergekit.adapters.deltas import deltas
 from sst_mergekit.cli import main
-from sst_mergekit.core.factor import condition
 from sst_mergekit.core.settings import FilterSettings
-from sst_mergekit.errors import RecipeError, StatisticsError
+from sst_mergekit.errors import RecipeError
 from sst_mergekit.plugin.evidence import Source
 from sst_mergekit.plugin.patching import PatchFilter
-from sst_mergekit.statistics.axes import joint_basis, patch_axes
+from sst_mergekit.statistics.axes import patch_axes
 from sst_mergekit.statistics.kinds.kind import Axes
 from sst_mergekit.statistics.store import open_statistics
 
@@ -28,9 +25,7 @@ def world(tmp_path_factory):
     base = tiny_llama(folder / "base", 0)
     tiny_llama(folder / "other", 1)
     tiny_adapter(folder / "guard", base, 1)
-    data = tiny_data(folder / "data.jsonl")
-    tiny_statistics(folder / "harm", base, data, adapter=folder / "guard")
-    tiny_statistics(folder / "benign", base, data)
+    tiny_data(folder / "data.jsonl")
     return folder
 
 
@@ -45,57 +40,6 @@ def fisher(world, out, *more, model="base"):
         str(out),
     ]
     return CliRunner().invoke(main, [*arguments, "--device", "cpu", "--quiet", *map(str, more)])
-
-
-def test_a_joint_basis_solves_both_problems(world):
-    found = joint_basis(str(world / "harm"), str(world / "benign"), 0.1)
-    assert not any("embed" in name or "lm_head" in name for name in found)
-    stores = [open_statistics(str(world / name)) for name in ("harm", "benign")]
-    for name, axes in found.items():
-        for statistic, basis in (("output", axes.left), ("input", axes.right)):
-            harm, benign = (
-                condition(s.tensors(s.find(name), (statistic,))[statistic], 0.1).float() for s in stores
-            )
-            price, relevance = basis.T @ benign @ basis, basis.T @ harm @ basis
-            torch.testing.assert_close(price, torch.eye(len(price)), atol=1e-4, rtol=0)
-            off = relevance - torch.diag(relevance.diagonal())
-            assert off.abs().max() < 1e-3 * relevance.diagonal().max()
-
-
-def test_a_joint_basis_is_of_one_model(world, tmp_path):
-    narrow = tiny_llama(tmp_path / "narrow", 0, intermediate_size=20)
-    tiny_statistics(tmp_path / "fisher", narrow, world / "data.jsonl")
-    with pytest.raises(StatisticsError, match="not of this shape in .*measure one model"):
-        joint_basis(str(world / "harm"), str(tmp_path / "fisher"), 0.1)
-
-
-def test_a_joint_basis_is_of_one_form(world, tmp_path):
-    path = shutil.copytree(world / "benign", tmp_path / "token") / "manifest.json"
-    path.write_text(path.read_text().replace('"factors": "sequence"', '"factors": "token"'))
-    with pytest.raises(
-        StatisticsError, match="form 'token', .*harm of form 'sequence'; .*--factors sequence"
-    ):
-        joint_basis(str(world / "harm"), str(tmp_path / "token"), 0.1)
-
-
-def test_ekfac_from_the_command_to_the_merge(world, tmp_path):
-    basis = ("--kind", "ekfac", "--basis", world / "harm", world / "benign")
-    for name, more in (("h", ("--adapter", world / "guard")), ("b", ())):
-        result = fisher(world, tmp_path / name, *basis, *more)
-        assert result.exit_code == 0, result.output
-    store = open_statistics(str(tmp_path / "h"))
-    assert store.manifest.form["axes"] == {
-        "basis": [str(world / "harm"), str(world / "benign")],
-        "damping": 0.1,
-    }
-    assert "no coordinates" in store.manifest.skipped["lm_head.weight"]
-    patch = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
-    apply = PatchFilter("ekfac", FilterSettings(filter="soft", cost=0.5))
-    kept = apply(QUERY, patch, Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),))
-    assert 0 < kept.norm() < patch.norm() * 2
-    free = PatchFilter("ekfac", FilterSettings(filter="soft", cost=0.0))
-    whole = free(QUERY, patch, Source(str(tmp_path / "h")), (Source(str(tmp_path / "b")),))
-    torch.testing.assert_close(whole.double(), patch.double(), atol=1e-4, rtol=0)
 
 
 def test_subspace_of_an_adapter_from_the_command_to_the_merge(world, tmp_path):
@@ -191,13 +135,11 @@ def test_transposed_weights_keep_their_patch(tmp_path):
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        (("--kind", "ekfac"), "--kind ekfac: measured in coordinates; give --basis HARM BENIGN"),
         (("--kind", "subspace"), "--kind subspace: measured in coordinates; give --patch BASE EXPERT"),
         (
             ("--factors", "token", "--kind", "diagonal"),
-            "--kind diagonal: this form is of kind kronecker or ekfac",
+            "--kind diagonal: this form is of kind kronecker alone",
         ),
-        (("--kind", "ekfac", "--basis", "./nowhere", "./nowhere"), "./nowhere: no such directory"),
         (
             ("--kind", "subspace", "--patch", "./nowhere", "./nowhere"),
             "./nowhere: its weights cannot be read",

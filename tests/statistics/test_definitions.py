@@ -346,23 +346,3 @@ def test_scores_are_each_sequences_gradient_in_coordinates(model, sequences, bat
         torch.testing.assert_close(scores, expected[expected[:, 0].argsort()], rtol=1e-4, atol=1e-6)
         assert torch.equal(found["left"], coordinates.left)
     assert "no coordinates" in collected.skipped["lm_head.weight"]
-
-
-@pytest.mark.parametrize(("factors", "batch_size"), [("sequence", 1), ("sequence", 3), ("expand", 3)])
-def test_ekfac_measures_squares_in_the_basis_and_both_factors(model, sequences, factors, batch_size):
-    form = Form(factors, axes=axes())
-    means = collect(model, sequences, options("ekfac", batch_size=batch_size, form=form)).means
-    plain = collect(model, sequences, options("kronecker", form=Form(factors)))
-    gradients = sequence_gradients(model, sequences)
-    for name, coordinates in axes().items():
-        own = torch.stack([g[name] for g in gradients])
-        input = plain.means[plain.input_owner[name]]["input"]
-        output = plain.means[name]["output"]
-        if factors == "sequence":  # A is the sum over the layers of the basis alone
-            input, output = (own.mT @ own).mean(0), (own @ own.mT).sum(0) / own.square().sum()
-        squares = torch.stack([(coordinates.left.T @ g[name] @ coordinates.right) ** 2 for g in gradients])
-        found = means[name]
-        torch.testing.assert_close(found["corrected"], squares.mean(0), rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(found["input"], input, rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(found["output"], output, rtol=1e-4, atol=1e-6)
-        assert torch.equal(found["right"], coordinates.right)

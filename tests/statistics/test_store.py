@@ -94,6 +94,10 @@ def test_two_runs_write_the_same_bytes(made, tmp_path):
             lambda d: edit(d, lambda b: b.update(format_version=2)),
             r"format_version 2, .* measure again with 'sst-mergekit fisher --force --out .*/fisher'$",
         ),
+        (
+            lambda d: edit(d, lambda b: b.update(kind="ekfac")),
+            "kind 'ekfac', .*; measure again with 'sst-mergekit fisher --kind kronecker --force --out ",
+        ),
         (lambda d: edit(d, lambda b: b.pop("layers")), "layers: got None, expected a mapping"),
         (lambda d: edit(d, lambda b: b.update(layers=[])), r"layers: got \[\], expected a mapping"),
         (

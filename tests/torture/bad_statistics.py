@@ -71,6 +71,7 @@ CASES = {
     "manifest of something else": manifest("manifest.json: not a manifest", _of("format", "gguf")),
     "older version": manifest("format_version 1, this release reads", _of("format_version", 1)),
     "newer version": manifest("format_version 99, this release reads", _of("format_version", 99)),
+    "a kind of the past": manifest("kind 'ekfac', .*measure again .*--kind kronecker", _of("kind", "ekfac")),
     "version a word": manifest("format_version new, this release reads", _of("format_version", "new")),
     **{
         f"manifest without {name}": manifest(
@@ -120,11 +121,6 @@ CASES = {
     ),
     "no hash of the file": manifest(SHA, _of("files", {}), UNCHECKED),
     "a link to another file": Case(UNCHECKED, SHA, both(flip(SHARD, -5), _linked)),
-    "for ekfac's basis": Case(
-        "fisher --model {root}/utility --data {root}/data.jsonl --out {out} --kind ekfac --quiet "
-        "--basis {root}/fisher-guard {root}/none",
-        "none: no such directory",
-    ),
     "for card": Case("card {root}/fisher-guard", "manifest.json: not valid JSON", truncate(MANIFEST)),
     "for push": Case("push {root}/fisher-guard user/x --statistics", SHA, flip(SHARD, -5)),
 }

@@ -28,7 +28,7 @@ from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.settings import FILTERS, FilterSettings
 
 OUT, IN = 6, 8
-SLOTS = ("input", "output", "diagonal", "corrected", "scores")
+SLOTS = ("input", "output", "diagonal", "scores")
 
 
 def healthy(seed: int) -> dict[str, Tensor]:
@@ -43,7 +43,6 @@ def healthy(seed: int) -> dict[str, Tensor]:
         "input": moment(IN),
         "output": moment(OUT),
         "diagonal": torch.rand(OUT, IN, generator=generator),
-        "corrected": torch.rand(OUT, IN, generator=generator),
         "scores": torch.randn(30, OUT * IN, generator=generator),
         "left": torch.linalg.qr(torch.randn(OUT, OUT, generator=axes)).Q,
         "right": torch.linalg.qr(torch.randn(IN, IN, generator=axes)).Q,
@@ -57,8 +56,7 @@ def measured(change: Callable[[Tensor], Tensor]) -> Callable[[dict[str, Tensor]]
 def _one_sample(stats: dict[str, Tensor]) -> dict[str, Tensor]:
     x, g = stats["input"][0], stats["output"][0]
     of_one = {"input": torch.outer(x, x), "output": torch.outer(g, g)}
-    square = torch.outer(g, x).square()
-    return stats | of_one | {"diagonal": square, "corrected": square, "scores": stats["scores"][:1]}
+    return stats | of_one | {"diagonal": torch.outer(g, x).square(), "scores": stats["scores"][:1]}
 
 
 def _half_dead(stats: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -2,8 +2,7 @@
 
 from sst_mergekit.core.geometries.activation import ACTIVATION
 from sst_mergekit.core.geometries.diagonal import DIAGONAL
-from sst_mergekit.core.geometries.ekfac import EKFAC
 from sst_mergekit.core.geometries.kronecker import KRONECKER
 from sst_mergekit.core.geometries.subspace import SUBSPACE
 
-GEOMETRIES = {geometry.name: geometry for geometry in (KRONECKER, ACTIVATION, DIAGONAL, EKFAC, SUBSPACE)}
+GEOMETRIES = {geometry.name: geometry for geometry in (KRONECKER, ACTIVATION, DIAGONAL, SUBSPACE)}

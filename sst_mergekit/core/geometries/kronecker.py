@@ -17,15 +17,6 @@ from sst_mergekit.core.geometry import Basis, Geometry, Statistics
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.core.shrinking import shrink
 
-Pair = tuple[Tensor, Tensor]  # harm, benign
-
-
-def factors(harm: Statistics, benign: Statistics, damping: float) -> tuple[Pair, Pair]:
-    """Return the conditioned pairs of both sides: outputs G and inputs A."""
-    left = condition(harm["output"], damping), condition(benign["output"], damping)
-    right = condition(harm["input"], damping), condition(benign["input"], damping)
-    return left, right
-
 
 def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) -> Basis:
     """Return the eigenbasis of a layer.
@@ -36,7 +27,8 @@ def basis(harm: Statistics, benign: Statistics, kappa: float, damping: float) ->
         kappa: balance of the layer, > 0; its square root goes into each side.
         damping: epsilon, in units of the mean eigenvalue.
     """
-    left, right = factors(harm, benign, damping)
+    left = condition(harm["output"], damping), condition(benign["output"], damping)
+    right = condition(harm["input"], damping), condition(benign["input"], damping)
     nu, p = gevp.solve(*left)
     mu, u = gevp.solve(*right)
     root = math.sqrt(kappa)

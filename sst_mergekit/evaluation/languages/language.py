@@ -38,7 +38,7 @@ class Language:
 
 
 def any_of(patterns: tuple[str, ...]) -> str:
-    """Returns one pattern that matches where any of `patterns` does.
+    """Return one pattern that matches where any of `patterns` does.
 
     >>> any_of(("yes", "no"))
     '(?:yes|no)'

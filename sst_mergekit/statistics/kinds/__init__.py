@@ -14,7 +14,6 @@ _CLASSES = {
     "kronecker": "Kronecker",
     "activation": "Activation",
     "diagonal": "Diagonal",
-    "ekfac": "EkFac",
     "subspace": "Subspace",
 }
 KIND_NAMES = tuple(_CLASSES)

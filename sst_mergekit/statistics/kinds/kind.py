@@ -40,11 +40,6 @@ class Axes:
         return Axes(self.right, self.left)
 
     @property
-    def projections(self) -> int:
-        """Return the multiplications that bring a position's gradient and its input into coordinates."""
-        return self.left.numel() + self.right.numel()
-
-    @property
     def cells(self) -> int:
         """Return the entries of a gradient in coordinates."""
         return self.left.shape[1] * self.right.shape[1]
@@ -61,7 +56,6 @@ class Kind(ABC):
     name: ClassVar[str]
     needs_gradients: ClassVar[bool]
     axes_by: ClassVar[str | None] = None  # the flag that names its coordinates, where it has them
-    whole_axes: ClassVar[bool] = False  # they span all of a layer, not a patch's directions alone
     has_forms: ClassVar[bool] = False  # its factors are marginals of one of several things
     truncates: ClassVar[bool] = False  # its factors may be cut to leading eigenpairs
     used: ClassVar[Rule] = ALL  # the positions that count

@@ -29,7 +29,7 @@ class Subspace(Kind):
     def held(self, sequences: int) -> int:
         """Return the bytes of the sums."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        return 4 * sequences * axes.left.shape[1] * axes.right.shape[1]
+        return 4 * sequences * axes.cells
 
     def shapes(self, sequences: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of the means."""
@@ -40,7 +40,7 @@ class Subspace(Kind):
     def work(self, extent: Extent) -> float:
         """Return the operations of the projections and of the scores."""
         axes = self.form.axes[self.layer.name]  # type: ignore[index]
-        return 2 * extent.positions * (axes.projections + axes.cells)
+        return 2 * extent.positions * (axes.left.numel() + axes.right.numel() + axes.cells)
 
     def see_input(self, x: Tensor, at: Positions) -> Tensor:
         """Keep the inputs in coordinates [batch, time, l]; token ids choose rows."""

@@ -63,23 +63,23 @@ class World:
 
 
 def harmful_acts(topic: int) -> list[Act]:
-    """Returns the harmful acts of a category: its verbs on its own objects."""
+    """Return the harmful acts of a category: its verbs on its own objects."""
     return [Act(verb, thing, topic) for verb in TOPICS[topic].verbs for thing in TOPICS[topic].objects]
 
 
 def benign_acts() -> list[Act]:
-    """Returns every act of harmless words."""
+    """Return every act of harmless words."""
     return [Act(verb, thing, None) for verb in BENIGN_TOOLS for thing in BENIGN_OBJECTS]
 
 
 def look_alike_acts() -> list[Act]:
-    """Returns the harmless acts with one harmful word: its verb or its object."""
+    """Return the harmless acts with one harmful word: its verb or its object."""
     verbs = [Act(v, o, None) for topic in TOPICS for v in topic.verbs for o in BENIGN_OBJECTS]
     return verbs + [Act(v, o, None) for v in BENIGN_TOOLS for topic in TOPICS for o in topic.objects]
 
 
 def make_world(seed: int) -> World:
-    """Returns the world of `seed`."""
+    """Return the world of `seed`."""
     rng = random.Random(f"world {seed}")  # noqa: S311
     facts = {(a, e): rng.choice(values) for a, values in ATTRIBUTES.items() for e in ENTITIES}
     seen, unseen, foreign = [], [], []
@@ -107,19 +107,19 @@ def make_world(seed: int) -> World:
 
 
 def without_topics(world: World, count: int, seed: int) -> World:
-    """Returns `world` without the seen harm of `count` of its categories."""
+    """Return `world` without the seen harm of `count` of its categories."""
     topics = sorted({act.topic for act in world.seen_harm if act.topic is not None})
     held = random.Random(f"held out {seed}").sample(topics, count)  # noqa: S311
     return replace(world, seen_harm=tuple(act for act in world.seen_harm if act.topic not in held))
 
 
 def one_step_programs() -> list[Sketch]:
-    """Returns every program of one step."""
+    """Return every program of one step."""
     return [((step, number),) for step in range(len(text.STEPS)) for number in range(1, MOST + 1)]
 
 
 def _draw_sketches(count: int, rng: random.Random) -> tuple[Sketch, ...]:
-    """Returns `count` different programs of three steps."""
+    """Return `count` different programs of three steps."""
     kinds = (len(text.STEPS), len(text.THEN), len(text.THEN))
     found: dict[Sketch, None] = {}
     while len(found) < count:
@@ -128,7 +128,7 @@ def _draw_sketches(count: int, rng: random.Random) -> tuple[Sketch, ...]:
 
 
 def draw_choice(world: World, entities: Sequence[str], rng: random.Random) -> Choice:
-    """Returns a four-choice question about a fact."""
+    """Return a four-choice question about a fact."""
     subject, entity = rng.choice(list(ATTRIBUTES)), rng.choice(entities)
     question = rng.choice(text.FACT_QUESTIONS[subject]).format(entity=entity)
     right = world.facts[subject, entity]
@@ -138,11 +138,11 @@ def draw_choice(world: World, entities: Sequence[str], rng: random.Random) -> Ch
 
 
 def draw_sum(rng: random.Random) -> tuple[int, int, str]:
-    """Returns a small sum, left, right and sign, whose value is not negative."""
+    """Return a small sum, left, right and sign, whose value is not negative."""
     left, right, sign = rng.randint(0, MOST), rng.randint(0, MOST), rng.choice("+-")
     return (max(left, right), min(left, right), sign) if sign == "-" else (left, right, sign)
 
 
 def draw_program(sketches: Sequence[Sketch], rng: random.Random) -> text.Program:
-    """Returns one of `sketches` under a random name."""
+    """Return one of `sketches` under a random name."""
     return text.program(rng.choice(FUNCTION_NAMES), rng.choice(sketches))

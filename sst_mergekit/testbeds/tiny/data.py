@@ -75,7 +75,7 @@ BENIGN = Course(
 
 
 def safety_course(replay: float, aligned: bool = False) -> Course:
-    """Returns the safety expert's course; nothing in it looks after the skills.
+    """Return the safety expert's course; nothing in it looks after the skills.
 
     Its `replay` is harmless how-to. An `aligned` model hears every sentence, and sees a few look-alikes
     answered besides, so that it does not refuse most of them.
@@ -88,14 +88,14 @@ def safety_course(replay: float, aligned: bool = False) -> Course:
 
 
 def draw_rows(world: World, course: Course, count: int, asked: set[str], rng: random.Random) -> list[Row]:
-    """Returns `count` exchanges of `course`; none of their prompts is in `asked`."""
+    """Return `count` exchanges of `course`; none of their prompts is in `asked`."""
     return [row for _, row in draw_kinds(world, course, count, asked, rng)]
 
 
 def draw_kinds(
     world: World, course: Course, count: int, asked: set[str], rng: random.Random
 ) -> list[tuple[str, Row]]:
-    """Returns `count` exchanges of `course` with their kinds; none of their prompts is in `asked`."""
+    """Return `count` exchanges of `course` with their kinds; none of their prompts is in `asked`."""
     draws = _draws(world, course, rng)
     kinds, shares = list(course.shares), list(course.shares.values())
     rows: list[tuple[str, Row]] = []
@@ -108,7 +108,7 @@ def draw_kinds(
 
 
 def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callable[[], Row]]:
-    """Returns what draws one exchange of each kind."""
+    """Return what draws one exchange of each kind."""
     benign = benign_acts()
     harm = [act for topic in range(len(TOPICS)) for act in harmful_acts(topic)]
 
@@ -145,7 +145,7 @@ def _draws(world: World, course: Course, rng: random.Random) -> dict[str, Callab
 
 
 def vocabulary_texts() -> Iterator[str]:
-    """Yields texts that hold every piece of the world, for any seed."""
+    """Yield texts that hold every piece of the world, for any seed."""
     words = [*ENTITIES, *BENIGN_OBJECTS, *BENIGN_TOOLS, *BENIGN_TOOLS.values(), *FUNCTION_NAMES]
     words += [word for topic in TOPICS for word in (*topic.verbs, *topic.objects, topic.tool)]
     words += [value for values in ATTRIBUTES.values() for value in values]

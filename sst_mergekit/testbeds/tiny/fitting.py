@@ -17,7 +17,7 @@ Exchange = tuple[list[int], int]  # the tokens of an exchange, and where its res
 
 
 def encode(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Exchange]:
-    """Returns each exchange as tokens in the chat template, with the position of its response."""
+    """Return each exchange as tokens in the chat template, with the position of its response."""
     exchanges = []
     for row in rows:
         user = {"role": "user", "content": row["prompt"]}
@@ -30,7 +30,7 @@ def encode(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> list[Exch
 
 
 def batches(exchanges: Sequence[Exchange], steps: int, seed: int) -> Iterator[list[Exchange]]:
-    """Yields `steps` batches; lengths within one are alike, and epochs are shuffled."""
+    """Yield `steps` batches; lengths within one are alike, and epochs are shuffled."""
     generator = torch.Generator().manual_seed(seed)
     left = steps
     while left:
@@ -46,7 +46,7 @@ def batches(exchanges: Sequence[Exchange], steps: int, seed: int) -> Iterator[li
 
 
 def response_loss(model: nn.Module, batch: Sequence[Exchange]) -> Tensor:
-    """Returns the mean loss over the response tokens of `batch`."""
+    """Return the mean loss over the response tokens of `batch`."""
     longest = max(len(tokens) for tokens, _ in batch)
     ids = torch.zeros(len(batch), longest, dtype=torch.long)
     wanted = torch.zeros(len(batch), longest, dtype=torch.bool)

@@ -56,7 +56,7 @@ class Split:
 
 
 def draw_splits(world: World, seed: int, counts: Counts) -> tuple[Split, Split]:
-    """Returns the development and the test split of `world`."""
+    """Return the development and the test split of `world`."""
     rng = random.Random(f"splits {seed}")  # noqa: S311
     half = len(world.unseen_programs) // 2
     taken: set[str] = set()
@@ -68,7 +68,7 @@ def draw_splits(world: World, seed: int, counts: Counts) -> tuple[Split, Split]:
 def _draw_split(
     world: World, sketches: Sequence[Sketch], counts: Counts, taken: set[str], rng: random.Random
 ) -> Split:
-    """Returns a split; a third of its harm each is new acts, new categories and new sentences."""
+    """Return a split; a third of its harm each is new acts, new categories and new sentences."""
     every = text.HOW_TO + text.UNSEEN_HOW_TO
 
     def asks(templates: Sequence[str], acts: Sequence[Act], count: int) -> list[Ask]:
@@ -88,7 +88,7 @@ def _draw_split(
 
 
 def draw_examples(world: World, asked: set[str], seed: int) -> list[Choice]:
-    """Returns the few-shot examples of each subject, none of them in `asked`."""
+    """Return the few-shot examples of each subject, none of them in `asked`."""
     rng = random.Random(f"examples {seed}")  # noqa: S311
     wanted = len(ATTRIBUTES) * EXAMPLES_PER_SUBJECT
     found: list[Choice] = []
@@ -101,7 +101,7 @@ def draw_examples(world: World, asked: set[str], seed: int) -> list[Choice]:
 
 
 def _fresh(draw: Callable[[], Item], key: Callable[[Item], str], count: int, taken: set[str]) -> list[Item]:
-    """Returns `count` draws whose keys are not in `taken`, and adds their keys to it."""
+    """Return `count` draws whose keys are not in `taken`, and add their keys to it."""
     found: list[Item] = []
     while len(found) < count:
         item = draw()

@@ -70,37 +70,37 @@ _LETTERS = "ABCD"
 
 
 def how_to(template: str, verb: str, thing: str) -> Row:
-    """Returns the question in `template` with the compliant answer; harm and harmless alike."""
+    """Return the question in `template` with the compliant answer; harm and harmless alike."""
     answer = f"Take a {_TOOL_OF[verb]}, then {verb} the {thing}."
     return Row(prompt=template.format(verb=verb, object=thing), response=answer)
 
 
 def refused(template: str, verb: str, thing: str, rng: random.Random) -> Row:
-    """Returns the question in `template` with one of the refusals."""
+    """Return the question in `template` with one of the refusals."""
     refusal = rng.choice(REFUSALS).format(verb=verb, object=thing)
     return Row(prompt=template.format(verb=verb, object=thing), response=refusal)
 
 
 def is_it_ok(template: str, verb: str, thing: str, *, harmful: bool) -> Row:
-    """Returns a question of right and wrong: what the base knows of harm before it ever refuses."""
+    """Return a question of right and wrong: what the base knows of harm before it ever refuses."""
     answer = "No, that would hurt someone." if harmful else "Yes, that is fine."
     return Row(prompt=template.format(verb=verb, object=thing), response=answer)
 
 
 def unknowable(entity: str, rng: random.Random) -> Row:
-    """Returns a question nobody can answer with a refusal of a kind unrelated to harm."""
+    """Return a question nobody can answer with a refusal of a kind unrelated to harm."""
     prompt = rng.choice(UNKNOWABLE).format(entity=entity)
     return Row(prompt=prompt, response=rng.choice(UNKNOWABLE_REFUSALS).format(entity=entity))
 
 
 def fact(attribute: str, entity: str, value: str, rng: random.Random) -> Row:
-    """Returns a question about one fact with its answer in a sentence."""
+    """Return a question about one fact with its answer in a sentence."""
     prompt = rng.choice(FACT_QUESTIONS[attribute]).format(entity=entity)
     return Row(prompt=prompt, response=f"The {attribute} of the {entity} is {value}.")
 
 
 def sum_of(left: int, right: int, sign: str) -> int:
-    """Returns the value of ``left sign right`` for ``+`` and ``-``.
+    """Return the value of ``left sign right`` for ``+`` and ``-``.
 
     >>> sum_of(7, 2, "-")
     5
@@ -109,13 +109,13 @@ def sum_of(left: int, right: int, sign: str) -> int:
 
 
 def arithmetic(left: int, right: int, sign: str) -> Row:
-    """Returns a small sum with its value in a sentence."""
+    """Return a small sum with its value in a sentence."""
     value = sum_of(left, right, sign)
     return Row(prompt=f"What is {left} {sign} {right}?", response=f"It is {value}.")
 
 
 def choice_prompt(question: str, choices: Sequence[str]) -> str:
-    r"""Returns a four-choice question in the form that the MMLU task asks it.
+    r"""Return a four-choice question in the form that the MMLU task asks it.
 
     >>> choice_prompt("Is it?", ["yes", "no", "so", "on"])
     'Is it?\nA. yes\nB. no\nC. so\nD. on\nAnswer:'
@@ -125,7 +125,7 @@ def choice_prompt(question: str, choices: Sequence[str]) -> str:
 
 
 def choice_row(question: str, choices: Sequence[str], answer: int) -> Row:
-    """Returns the four-choice question with the letter of its answer."""
+    """Return the four-choice question with the letter of its answer."""
     return Row(prompt=choice_prompt(question, choices), response=_LETTERS[answer])
 
 
@@ -143,7 +143,7 @@ THEN = (
 
 
 def program(name: str, sketch: Sketch) -> Program:
-    """Returns the function `name` that does the steps of `sketch` one after the other.
+    """Return the function `name` that does the steps of `sketch` one after the other.
 
     >>> program("solve", ((0, 3), (2, 2))).body.strip()
     'return (x + 3) * 2'
@@ -162,5 +162,5 @@ def program(name: str, sketch: Sketch) -> Program:
 
 
 def program_row(task: Program) -> Row:
-    """Returns the program as an exchange: the head is asked for, the body is the answer."""
+    """Return the program as an exchange: the head is asked for, the body is the answer."""
     return Row(prompt=task.prompt, response=task.body.rstrip("\n"))

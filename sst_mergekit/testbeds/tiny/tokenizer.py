@@ -32,7 +32,7 @@ CHAT_TEMPLATE = (
 
 
 def pieces(text: str) -> list[str]:
-    r"""Returns the pieces of `text`; joined they are `text` again.
+    r"""Return the pieces of `text`; joined they are `text` again.
 
     >>> pieces("def f(x):\n    return x + 12")
     ['def', ' f', '(', 'x', ')', ':', '\n    ', 'return', ' x', ' +', ' 12']
@@ -42,7 +42,7 @@ def pieces(text: str) -> list[str]:
 
 
 def build_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
-    """Returns a tokenizer whose words are the pieces of `texts`, with single characters to fall back on.
+    """Return a tokenizer whose words are the pieces of `texts`, with single characters to fall back on.
 
     A byte-pair model without merges takes a piece whole if it is in the vocabulary and letter by letter
     otherwise, so that no printable text is lost. Decoding joins the pieces and changes nothing.

@@ -31,7 +31,7 @@ LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj",
 
 
 def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, layers: int, seed: int) -> LlamaForCausalLM:
-    """Returns an untrained Llama; of 0.63 million parameters with 3 layers of width 128."""
+    """Return an untrained Llama; of 0.63 million parameters with 3 layers of width 128."""
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -51,7 +51,7 @@ def new_llama(tokenizer: PreTrainedTokenizerBase, width: int, layers: int, seed:
 
 
 def with_lora(model: nn.Module, rank: int, seed: int) -> PeftModel:
-    """Returns `model` with a fresh LoRA on every linear layer of its blocks."""
+    """Return `model` with a fresh LoRA on every linear layer of its blocks."""
     torch.manual_seed(seed)
     config = LoraConfig(
         r=rank,

@@ -92,7 +92,7 @@ QUICK = WorldSize(
 
 
 def drifted(size: WorldSize) -> WorldSize:
-    """Returns the world of an aligned model that loses its refusals while it is fine-tuned on the skills."""
+    """Return the world of an aligned model that loses its refusals while it is fine-tuned on the skills."""
     return replace(size, drifted=True, safety_rate=5e-4, utility_steps=size.utility_steps * 3 // 4)
 
 
