@@ -19,9 +19,9 @@ from sst_mergekit.adapters.kinds import require_plain_lora
 from sst_mergekit.adapters.pair import Pair
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.hub import download
+from sst_mergekit.statistics.forms import PEFT
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_PREFIX = "base_model.model."
 _LINEAR = re.compile(r"^base_model\.model\.(.+)\.lora_(A|B)\.weight$")
 _EMBEDDING = re.compile(r"^base_model\.model\.(.+)\.lora_embedding_(A|B)$")
 
@@ -170,5 +170,5 @@ def factor_names(module: str, embedding: bool) -> tuple[str, str]:
     'base_model.model.lm_head.lora_A.weight'
     """
     form = "lora_embedding_{}" if embedding else "lora_{}.weight"
-    a, b = (f"{_PREFIX}{module}.{form.format(side)}" for side in "AB")
+    a, b = (f"{PEFT}{module}.{form.format(side)}" for side in "AB")
     return a, b

@@ -15,8 +15,8 @@ from sst_mergekit.recipe.checkpoint import directory_of, is_local, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.model_rules import paths
 from sst_mergekit.recipe.parse import Recipe
-from sst_mergekit.statistics.adapter_fit import PREFIX, other_base
-from sst_mergekit.statistics.store import bare_name
+from sst_mergekit.statistics.adapter_fit import other_base
+from sst_mergekit.statistics.forms import PEFT, bare_name
 
 EMBEDDINGS = ("embed_tokens", "wte", "lm_head")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?:\.weight)?$")
@@ -88,10 +88,10 @@ def _unfit(
 ) -> Iterator[str]:
     by_name = {bare_name(name.removesuffix(".weight")): header for name, header in weights.items()}
     factors = {name: header for name, header in tensors.items() if _FACTOR.search(name)}
-    strange = [name for name in tensors if not name.startswith(PREFIX)]
+    strange = [name for name in tensors if not name.startswith(PEFT)]
     if strange:
         yield (
-            f"holds {first_and_count(strange)}, which PEFT leaves out: names begin with '{PREFIX}'; "
+            f"holds {first_and_count(strange)}, which PEFT leaves out: names begin with '{PEFT}'; "
             "save it by PEFT's save_pretrained"
         )
         return
@@ -157,7 +157,7 @@ def _module(name: str) -> str:
     >>> _module("base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")
     'model.layers.0.mlp.up_proj'
     """
-    return _FACTOR.sub("", name.removeprefix(PREFIX)).removesuffix(".base_layer")
+    return _FACTOR.sub("", name.removeprefix(PEFT)).removesuffix(".base_layer")
 
 
 def _config(directory: Path) -> dict | None:
