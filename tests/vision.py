@@ -51,6 +51,11 @@ SEEING: dict[str, dict[str, Any]] = {
         **INDICES,
     },
 }
+SEEING["ministral3"] = SEEING["mistral3"] | {"text_config": TEXT | {"model_type": "ministral3"}}
+SEEING["qwen3_vl_moe"] = SEEING["qwen3_vl"] | {
+    "text_config": SEEING["qwen3_vl"]["text_config"]
+    | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 12}
+}
 HUB = {"gemma3": ("vision_tower.", "vision_tower.vision_model.")}  # what save_pretrained no longer writes
 
 
@@ -63,6 +68,9 @@ def seeing(model_type: str, seed: int = 0, **text: Any) -> Any:
     settings = settings | {"text_config": settings["text_config"] | text}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
+        model_type = model_type.replace(
+            "ministral", "mistral"
+        )  # Ministral-3 is a Mistral-3 with its text model
         config = AutoConfig.for_model(model_type, **settings, tie_word_embeddings=False)
         model = AutoModelForImageTextToText.from_config(config).eval()
         with torch.no_grad():  # positions of Llama-4's images are not even initialised
@@ -72,12 +80,12 @@ def seeing(model_type: str, seed: int = 0, **text: Any) -> Any:
     return model
 
 
-def save(model: Any, path: Path) -> Path:
-    """Return ``path``, with the model and a tokenizer saved in it, tensors named as in the Hub's files."""
+def save(model: Any, path: Path, hub: bool = True) -> Path:
+    """Return ``path``, with the model and a tokenizer saved in it; ``hub``: named as on the Hub."""
     from safetensors.torch import load_file, save_file
 
     model.save_pretrained(path)
-    old, new = HUB.get(model.config.model_type, ("", ""))
+    old, new = HUB.get(model.config.model_type if hub else "", ("", ""))
     tensors = load_file(path / "model.safetensors")
     tensors = {new + n.removeprefix(old) if n.startswith(old) else n: t for n, t in tensors.items()}
     save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import tiny_data
 from vision import SEEING, save, seeing
 
@@ -19,7 +19,8 @@ from sst_mergekit.statistics.loading import ModelSpec
 from sst_mergekit.statistics.rows import Source
 from sst_mergekit.statistics.settings import Options
 
-MATRICES = {"llama4": 2 * (4 + 1 + 3 + 2) + 2}  # attention, router, experts; embedding, head
+# attention, router, experts; embedding, head
+MATRICES = {"llama4": 2 * (4 + 1 + 3 + 2) + 2, "qwen3_vl_moe": 2 * (4 + 1 + 2) + 2}
 
 
 def moved(model, seed, images=False):
@@ -130,3 +131,35 @@ def test_norms_of_the_language_part_are_refused_still(world, tmp_path):
     assert "layers.1.input_layernorm.weight, without statistics" in str(fault)
     with pytest.raises(StatisticsError, match=r"1\.input_layernorm\.weight: the patch .*not a measured"):
         merge(recipe(world, "norm"), tmp_path / "out")
+
+
+def test_vision_by_other_names_than_mergekits_is_a_fault(tmp_path):
+    """Gemma-3 as transformers 5 saves it."""
+    save(seeing("gemma3"), tmp_path / "base")
+    for seed, name in ((1, "utility"), (2, "safety")):
+        save(moved(seeing("gemma3"), seed), tmp_path / name, hub=name != "safety")
+        measure(tmp_path / name, tmp_path / f"fisher-{name}")
+    found = [str(fault) for fault in check_recipe(recipe(tmp_path))]
+    assert any("lacks vision_tower.vision_model.embeddings.patch_embedding" in fault for fault in found), (
+        found
+    )
+    with pytest.raises(RuntimeError, match=r"vision_model\..* required but not present"):  # still so
+        merge(recipe(tmp_path), tmp_path / "out")
+
+
+def test_experts_as_in_the_hubs_files_are_refused(tmp_path):
+    """Qwen3-VL-MoE's are [E, d_in, d_out] there, [E, d_out, d_in] where transformers 5 saves them."""
+    save(seeing("qwen3_vl_moe"), tmp_path / "base")
+    for seed, name in ((1, "utility"), (2, "safety")):
+        save(moved(seeing("qwen3_vl_moe"), seed), tmp_path / name)
+        measure(tmp_path / name, tmp_path / f"fisher-{name}")
+    for name in ("base", "utility", "safety"):
+        file = tmp_path / name / "model.safetensors"
+        tensors = {n: t.mT.contiguous() if ".experts." in n else t for n, t in load_file(file).items()}
+        save_file(tensors, file, metadata={"format": "pt"})
+    found = [str(fault) for fault in check_recipe(recipe(tmp_path))]
+    assert any("another shape for model.language_model.layers.0.mlp.experts" in fault for fault in found), (
+        found
+    )
+    with pytest.raises(StatisticsError, match=r"experts\..*: shape \[.*but .* of"):
+        merge(recipe(tmp_path), tmp_path / "out")
