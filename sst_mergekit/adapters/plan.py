@@ -15,7 +15,7 @@ from mergekit.parameter_resolver import resolve_parameters
 from mergekit.plan import MergePlanner
 
 from sst_mergekit.errors import RecipeError
-from sst_mergekit.statistics.store import bare_name
+from sst_mergekit.statistics.forms import bare_name
 
 
 @dataclass(frozen=True)

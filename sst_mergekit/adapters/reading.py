@@ -22,10 +22,9 @@ from sst_mergekit.errors import RecipeError
 from sst_mergekit.hub import download
 from sst_mergekit.recipe.checkpoint import local_headers
 from sst_mergekit.statistics.adapter_fit import UNCHANGED
-from sst_mergekit.statistics.store import bare_name
+from sst_mergekit.statistics.forms import PEFT, bare_name
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
-_PREFIX = "base_model.model."
 _LINEAR = re.compile(r"^base_model\.model\.(.+)\.lora_(A|B)\.weight$")
 _EMBEDDING = re.compile(r"^base_model\.model\.(.+)\.lora_embedding_(A|B)$")
 
@@ -144,7 +143,7 @@ def _layers(
 
 def _is_of(base: ModelPath, path: Path, name: str) -> bool:
     """Return whether a whole weight in an adapter's file is the model's own."""
-    weight = bare_name(UNCHANGED.sub(".weight", name.removeprefix(_PREFIX)))
+    weight = bare_name(UNCHANGED.sub(".weight", name.removeprefix(PEFT)))
     own = {
         bare_name(key): header for key, header in (local_headers(ModelReference(model=base)) or {}).items()
     }
@@ -200,5 +199,5 @@ def factor_names(module: str, embedding: bool) -> tuple[str, str]:
     'base_model.model.lm_head.lora_A.weight'
     """
     form = "lora_embedding_{}" if embedding else "lora_{}.weight"
-    a, b = (f"{_PREFIX}{module}.{form.format(side)}" for side in "AB")
+    a, b = (f"{PEFT}{module}.{form.format(side)}" for side in "AB")
     return a, b

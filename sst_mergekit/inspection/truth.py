@@ -28,9 +28,9 @@ from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometry import Geometry, Statistics, balance, trace
 from sst_mergekit.core.settings import FilterSettings
 from sst_mergekit.errors import StatisticsError
+from sst_mergekit.statistics.forms import bare_name
 from sst_mergekit.statistics.layers import linear_layers
 from sst_mergekit.statistics.positions import RESPONSE
-from sst_mergekit.statistics.store import bare_name
 from sst_mergekit.statistics.tokens import Sequence as Tokens
 from sst_mergekit.statistics.tokens import batches
 

@@ -28,7 +28,7 @@ class PatchFilter:
         geometry: name of the geometry.
         settings: filter and its numbers.
         on_missing: without statistics: ``error``, ``keep`` (the utility expert's weights) or ``add`` (the
-            patch whole).
+            patch whole). With ``error`` too, what text does not reach is kept.
         balanced: weigh a layer's harm against its benign cost by their shares of the whole model's.
         layer_weight: further weight of this layer's relevance.
     """
@@ -109,11 +109,11 @@ class PatchFilter:
         return LayerFilter(tensor_name, geometry, settings, ours, theirs, kappa * self.layer_weight)
 
     def _without_statistics(self, tensor_name: str, store: StatisticsStore) -> None:
-        if self.on_missing != "error":
+        if self.on_missing != "error" or store.follows_utility(tensor_name):
             return
-        why = store.manifest.skipped.get(tensor_name.partition("[")[0], "not a measured linear layer")
         raise StatisticsError(
-            f"{tensor_name}: the patch changes it but {store.source} has no statistics for it ({why}); "
+            f"{tensor_name}: the patch changes it but {store.source} has no statistics for it "
+            f"({store.why_not(tensor_name)}); "
             "set 'on_missing: add' to add the patch whole, or 'keep' to keep the utility expert's weights"
         )
 

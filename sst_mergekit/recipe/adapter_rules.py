@@ -16,8 +16,8 @@ from sst_mergekit.recipe.checkpoint import directory_of, is_local, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.model_rules import paths
 from sst_mergekit.recipe.parse import Recipe
-from sst_mergekit.statistics.adapter_fit import PREFIX, other_base
-from sst_mergekit.statistics.store import bare_name
+from sst_mergekit.statistics.adapter_fit import other_base
+from sst_mergekit.statistics.forms import PEFT, bare_name
 
 EMBEDDINGS = ("embed_tokens", "wte", "lm_head")
 _FACTOR = re.compile(r"\.lora_(?:embedding_)?([AB])(?:\.weight)?$")
@@ -110,11 +110,11 @@ def _read(reference: ModelReference) -> _On | None:
 
 
 def _unprefixed(on: _On) -> str | None:
-    strange = [name for name in on.tensors if not name.startswith(PREFIX)]
+    strange = [name for name in on.tensors if not name.startswith(PEFT)]
     if not strange:
         return None
     return (
-        f"holds {first_and_count(strange)}, which PEFT leaves out: names begin with '{PREFIX}'; "
+        f"holds {first_and_count(strange)}, which PEFT leaves out: names begin with '{PEFT}'; "
         "save it by PEFT's save_pretrained"
     )
 
@@ -191,7 +191,7 @@ def _module(name: str) -> str:
     >>> _module("base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")
     'model.layers.0.mlp.up_proj'
     """
-    return _FACTOR.sub("", name.removeprefix(PREFIX)).removesuffix(".weight").removesuffix(".base_layer")
+    return _FACTOR.sub("", name.removeprefix(PEFT)).removesuffix(".weight").removesuffix(".base_layer")
 
 
 def _config(directory: Path) -> dict | None:

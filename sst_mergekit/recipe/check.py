@@ -19,6 +19,7 @@ from sst_mergekit.recipe import (
     rules,
     sst_rules,
     statistics_rules,
+    vision_rules,
     vocabulary_rules,
 )
 from sst_mergekit.recipe.fault import Fault
@@ -34,6 +35,7 @@ OF_SST: tuple[Rule, ...] = (
     *origin_rules.RULES,
     *coverage_rules.RULES,
     *layout_rules.RULES,
+    *vision_rules.RULES,
 )
 # What does not concern adapters merged into an adapter: no base weights are read, nothing is folded.
 OF_FULL_MERGE: tuple[Rule, ...] = (
@@ -43,6 +45,7 @@ OF_FULL_MERGE: tuple[Rule, ...] = (
     model_rules.names_sent_to_the_hub,
     model_rules.precise_dtype,
     *layout_rules.RULES,
+    *vision_rules.RULES,
 )
 OF_METHOD = dict.fromkeys(baseline_rules.BASELINES, baseline_rules.RULES) | {sst_rules.METHOD: OF_SST}
 

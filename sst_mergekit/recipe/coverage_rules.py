@@ -15,6 +15,7 @@ from sst_mergekit.recipe.fault import Fault, first_and_count
 from sst_mergekit.recipe.parse import Input, Recipe
 from sst_mergekit.recipe.sst_rules import EXPERT, SAFETY, UTILITY, experts, shared_values, text
 from sst_mergekit.recipe.statistics_rules import measured
+from sst_mergekit.statistics.forms import PEFT
 from sst_mergekit.statistics.moe import unwrapped
 from sst_mergekit.statistics.store import StatisticsStore
 
@@ -42,8 +43,17 @@ def patches_have_statistics(recipe: Recipe) -> Iterator[Fault]:
 def _uncovered(item: Input, start: ModelReference, stores: list[StatisticsStore]) -> Iterator[Fault]:
     for store in stores:
         names = [name for name in changed(item.reference, start, store) if not store.covers(name)]
+        images = [name for name in names if store.follows_utility(name)]
+        if images:
+            yield Fault(
+                f"{item.key}.model",
+                f"the patch changes {first_and_count(images)}, which text does not reach: the utility "
+                "expert's are kept; set 'parameters.on_missing: add' to add them whole",
+                warning=True,
+            )
+        names = [name for name in names if name not in images]
         if names:
-            why = store.manifest.skipped.get(names[0], "not a measured linear layer")
+            why = store.why_not(names[0])
             yield Fault(
                 f"{item.key}.model",
                 f"the patch changes {first_and_count(names)}, without statistics in {store.source} ({why}); "
@@ -106,7 +116,7 @@ def weight_of(key: str) -> str:
     >>> weight_of("base_model.model.model.layers.0.mlp.up_proj.lora_A.weight")
     'model.layers.0.mlp.up_proj.weight'
     """
-    name = key.removeprefix("base_model.model.")
+    name = key.removeprefix(PEFT)
     return name.split(".lora_")[0] + ".weight" if ".lora_" in name else name
 
 

@@ -49,7 +49,7 @@ def adapters_can_be_read(recipe: Recipe) -> Iterator[Fault]:
 
 def _described(reference: ModelReference) -> bool:
     """Return whether mergekit has a description of the model; if it fails, the merge will say why."""
-    with _quiet():
+    with quiet():
         try:
             return arch_info_for_config(reference.config()) is not None
         except Exception:  # noqa: BLE001  (mergekit and transformers raise many kinds)
@@ -58,7 +58,7 @@ def _described(reference: ModelReference) -> bool:
 
 def _optional(recipe: Recipe) -> set[str]:
     """Return the tensors that mergekit takes as optional; none where it fails, which the merge will say."""
-    with _quiet():
+    with quiet():
         try:
             config = MergeConfiguration.model_validate(recipe.raw)
             architecture = get_architecture_info(config, MergeOptions())
@@ -69,7 +69,7 @@ def _optional(recipe: Recipe) -> set[str]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep mergekit's warnings for its merge."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -12,8 +12,8 @@ from sst_mergekit.checkpoints import ADAPTER, ADAPTER_CONFIG, headers
 from sst_mergekit.errors import StatisticsError
 from sst_mergekit.files import expanded
 from sst_mergekit.hub import download
+from sst_mergekit.statistics.forms import PEFT
 
-PREFIX = "base_model.model."
 UNCHANGED = re.compile(r"\.base_layer\.weight$")  # PEFT saves an adapted embedding's own weight beside it
 
 
@@ -93,7 +93,7 @@ def require_applied(told: str, directory: Path, applied: set[str]) -> None:
     if unused := sorted(held - applied):
         raise StatisticsError(
             f"{told}: {_some(unused)} match no module of the model, so PEFT leaves them out; "
-            f"save the adapter again by PEFT's save_pretrained (names begin with {PREFIX})"
+            f"save the adapter again by PEFT's save_pretrained (names begin with {PEFT})"
         )
     if missing := sorted(applied - held):
         raise StatisticsError(

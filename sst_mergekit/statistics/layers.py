@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sst_mergekit.statistics.forms import NOT_BY_TEXT, PEFT, is_of_images
 from sst_mergekit.statistics.memory import place
 from sst_mergekit.statistics.moe import SECOND, experts_of, routers_of, unwrapped
 from sst_mergekit.statistics.naming import stored_names
@@ -66,6 +67,9 @@ def linear_layers(model: nn.Module) -> tuple[list[Layer], dict[str, str]]:
     adapters = _adapter_prefixes(model)
     for path, module in model.named_modules():
         if _is_added(path, adapters) or id(module) in apart:
+            continue
+        if is_of_images(f"{checkpoint_name(path)}."):
+            skipped |= {f"{checkpoint_name(path)}.{name}": NOT_BY_TEXT for name in _own(module)}
             continue
         if not isinstance(module, nn.Linear | Conv1D | nn.Embedding):
             skipped |= _not_linear(path, module)
@@ -123,9 +127,13 @@ def _not_linear(path: str, module: nn.Module, but: Collection[str] = ()) -> dict
     why = f"of {type(module).__name__}, not a linear layer that is understood"
     return {
         f"{checkpoint_name(path)}.{name}": why
-        for name, parameter in module._parameters.items()
-        if parameter is not None and parameter.ndim > 1 and name not in but
+        for name, parameter in _own(module).items()
+        if parameter.ndim > 1 and name not in but
     }
+
+
+def _own(module: nn.Module) -> dict[str, nn.Parameter]:
+    return {name: each for name, each in module._parameters.items() if each is not None}
 
 
 def _named_as_stored(model: nn.Module, layers: list[Layer]) -> list[Layer]:
@@ -162,7 +170,7 @@ def checkpoint_name(path: str) -> str:
     >>> checkpoint_name("base_model.model.model.layers.0.mlp.up_proj.base_layer")
     'model.layers.0.mlp.up_proj'
     """
-    return unwrapped(path.removeprefix("base_model.model.")).removesuffix(TRAINED_COPY)
+    return unwrapped(path.removeprefix(PEFT)).removesuffix(TRAINED_COPY)
 
 
 def input_groups(model: nn.Module, layers: list[Layer], batch: dict[str, torch.Tensor]) -> dict[str, str]:

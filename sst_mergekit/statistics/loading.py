@@ -53,12 +53,12 @@ def load_tokenizer(spec: ModelSpec) -> Any:
         raise StatisticsError(f"{spec.model}: its tokenizer cannot be loaded ({_brief(error)})") from None
 
 
-def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM", plain: bool = True) -> Any:
+def load_model(spec: ModelSpec, architecture: str | None = None, plain: bool = True) -> Any:
     """Return the model, with its adapter unmerged, in eval mode; safetensors weights only.
 
     Args:
         spec: which model, and how.
-        architecture: the class of transformers that loads it.
+        architecture: the class of transformers that loads it; None: that of models that write text.
         plain: refuse quantised weights.
 
     Raises:
@@ -70,7 +70,7 @@ def load_model(spec: ModelSpec, architecture: str = "AutoModelForCausalLM", plai
     if plain:
         _refuse_quantised(spec)
     try:
-        model, told = getattr(transformers, architecture).from_pretrained(
+        model, told = getattr(transformers, architecture or _architecture(spec)).from_pretrained(
             name,
             revision=revision,
             dtype=getattr(torch, spec.dtype),
@@ -99,15 +99,14 @@ def load_shapes(spec: ModelSpec) -> Any:
     Raises:
         StatisticsError: a config cannot be read, or transformers cannot make a model of it.
     """
+    import transformers
     from peft import PeftConfig, get_peft_model
-    from transformers import AutoConfig, AutoModelForCausalLM
 
     told = spec.model
     try:
-        name, revision = split_revision(spec.model)
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=spec.trust_remote_code)
+        config, architecture = _config(spec), _architecture(spec)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(
+            model = getattr(transformers, architecture).from_config(
                 config,
                 dtype=getattr(torch, spec.dtype),
                 attn_implementation=spec.attention,
@@ -124,13 +123,24 @@ def load_shapes(spec: ModelSpec) -> Any:
     return model.eval()
 
 
-def _refuse_quantised(spec: ModelSpec) -> None:
+def _architecture(spec: ModelSpec) -> str:
+    """Return the class of transformers for models that write text, whole: of those that see images too."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING as SEEING
+
+    return "AutoModelForImageTextToText" if type(_config(spec)) in SEEING else "AutoModelForCausalLM"
+
+
+def _config(spec: ModelSpec) -> Any:
     from transformers import AutoConfig
 
     name, revision = split_revision(spec.model)
-    directory = local_directory(name, revision)
+    return AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=spec.trust_remote_code)
+
+
+def _refuse_quantised(spec: ModelSpec) -> None:
+    directory = local_directory(*split_revision(spec.model))
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=spec.trust_remote_code)
+        config = _config(spec)
     except Exception:  # noqa: BLE001  (whoever loads the model says what is wrong with it)
         return
     why = quantisation(config) or (directory and quantised(directory))

@@ -134,9 +134,10 @@ def plan(
     if speed is None:
         require_device(spec.device)
         speed = measured(spec.dtype, spec.device)
+    shapes = load_shapes(spec)  # not in the mode, in which Gemma 3 cannot be made
     try:
         with fake_tensor.FakeTensorMode():
-            model = without_data(load_shapes(spec))
+            model = without_data(shapes)
             with measuring(model):
                 return _foreseen(model, sequences, _placed(model, options, patch_rank), store_dtype, speed)
     except UNSEEN as error:
@@ -156,7 +157,7 @@ def without_data(model: Any) -> Any:
         for held in (module._parameters, module._buffers):
             for name, old in held.items():
                 if old is not None and id(old) not in new:
-                    empty = torch.empty_like(old, device="cpu")
+                    empty = torch.empty(old.shape, dtype=old.dtype, device="cpu")
                     new[id(old)] = nn.Parameter(empty) if held is module._parameters else empty
                 held[name] = None if old is None else new[id(old)]
     return model

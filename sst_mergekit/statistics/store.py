@@ -15,10 +15,8 @@ from sst_mergekit.errors import StatisticsError
 from sst_mergekit.files import expanded, sha256
 from sst_mergekit.hub import download
 from sst_mergekit.statistics import kinds
+from sst_mergekit.statistics.forms import NOT_BY_TEXT, bare_name
 from sst_mergekit.statistics.manifest import FILE_NAME, LayerRecord, Manifest, read_manifest
-
-# The containers that checkpoints and architectures disagree about.
-_PREFIXES = ("", "model.", "transformer.", "language_model.", "model.language_model.", "gpt_neox.")
 
 
 class StatisticsStore:
@@ -34,8 +32,8 @@ class StatisticsStore:
     def find(self, tensor_name: str) -> LayerRecord | None:
         """Return the record of a weight by its name in the checkpoint, or None.
 
-        Checkpoints and models disagree about outer prefixes (``transformer.h.0`` and ``h.0``);
-        names are compared without them.
+        Checkpoints and models disagree about outer containers (``transformer.h.0`` and ``h.0``);
+        names are compared without them (`statistics.forms`).
         """
         layers = self.manifest.layers
         if tensor_name in layers:
@@ -54,6 +52,18 @@ class StatisticsStore:
             or bare_name(tensor_name) in self._parts
             or (self.find(tensor_name) is not None)
         )
+
+    def why_not(self, tensor_name: str) -> str:
+        """Return why a tensor has no statistics."""
+        return self._skipped.get(bare_name(tensor_name.partition("[")[0]), "not a measured linear layer")
+
+    def follows_utility(self, tensor_name: str) -> bool:
+        """Return whether a tensor was left out because text does not reach it: it serves images."""
+        return self.why_not(tensor_name) == NOT_BY_TEXT
+
+    @functools.cached_property
+    def _skipped(self) -> dict[str, str]:
+        return {bare_name(name): why for name, why in self.manifest.skipped.items()}
 
     @functools.cached_property
     def _parts(self) -> set[str]:
@@ -148,18 +158,6 @@ def require_one_form(stores: Iterable[StatisticsStore]) -> None:
     for fault in (unlike(known[0], other) for other in known[1:]):
         if fault:
             raise StatisticsError(fault)
-
-
-def bare_name(tensor_name: str) -> str:
-    """Return the name without its outer container (``model.``, ``transformer.``, ...).
-
-    >>> bare_name("transformer.h.0.attn.c_attn.weight")
-    'h.0.attn.c_attn.weight'
-    """
-    for prefix in sorted(_PREFIXES, key=len, reverse=True):
-        if prefix and tensor_name.startswith(prefix):
-            return tensor_name[len(prefix) :]
-    return tensor_name
 
 
 def open_statistics(source: str) -> StatisticsStore:

@@ -104,7 +104,7 @@ def measured(
     store = open_statistics(source)
     record = store.find(name)
     if record is None and on_missing == "error":
-        why = store.manifest.skipped.get(name, "not a measured linear layer")
+        why = store.why_not(name)
         raise StatisticsError(
             f"{name}: the models differ in it but {source} has no statistics for it ({why}); {hint}"
         )
