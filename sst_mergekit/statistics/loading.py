@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +68,7 @@ def load_model(spec: ModelSpec, architecture: str | None = None, plain: bool = T
     import transformers
 
     name, revision = split_revision(spec.model)
+    adapter = _adapter_folder(spec)
     if plain:
         _refuse_quantised(spec)
     try:
@@ -88,8 +90,8 @@ def load_model(spec: ModelSpec, architecture: str | None = None, plain: bool = T
         raise StatisticsError(
             f"{spec.model}: lacks {missing[0]} ({len(missing)} in all), which would be random; copy it again"
         )
-    if spec.adapter:
-        model = _with_adapter(model, spec)
+    if adapter:
+        model = _with_adapter(model, str(spec.adapter), adapter)
     return (model if spec.device_map else model.to(spec.device)).eval()
 
 
@@ -148,15 +150,21 @@ def _refuse_quantised(spec: ModelSpec) -> None:
         raise StatisticsError(f"{spec.model}: quantised ({why}), so its numbers are no weights; {DEQUANTIZE}")
 
 
-def _with_adapter(model: Any, spec: ModelSpec) -> Any:
+def _adapter_folder(spec: ModelSpec) -> Path | None:
+    """Return where the files of the adapter are, if there is one; it may be on this model."""
+    if not spec.adapter:
+        return None
+    directory = adapter_fit.directory_of(*split_revision(spec.adapter), spec.adapter)
+    adapter_fit.require_base(spec.adapter, directory, spec.model)
+    return directory
+
+
+def _with_adapter(model: Any, adapter: str, directory: Path) -> Any:
     """Return the model with its adapter, every tensor of which was applied."""
     from peft import PeftModel
     from peft.utils import get_peft_model_state_dict
     from safetensors import SafetensorError
 
-    adapter = str(spec.adapter)
-    directory = adapter_fit.directory_of(*split_revision(adapter), adapter)
-    adapter_fit.require_base(adapter, directory, spec.model)
     try:
         adapted: Any = PeftModel.from_pretrained(model, str(directory), is_trainable=False)
     except (OSError, ValueError, SafetensorError, RuntimeError) as error:
