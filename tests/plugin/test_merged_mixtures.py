@@ -15,7 +15,7 @@ from sst_mergekit.core.filtering import filter_patch
 from sst_mergekit.core.geometries import GEOMETRIES
 from sst_mergekit.core.geometry import balance
 from sst_mergekit.core.settings import DEFAULTS
-from sst_mergekit.errors import StatisticsError
+from sst_mergekit.errors import RecipeError, StatisticsError
 from sst_mergekit.recipe.check import check_recipe
 from sst_mergekit.statistics.estimate import estimate
 from sst_mergekit.statistics.loading import ModelSpec
@@ -143,7 +143,7 @@ def test_the_check_reads_shapes_of_stacks(tmp_path):
     assert any("shape for model.layers.0.mlp.experts.down_proj" in fault for fault in found), found
 
 
-def test_biases_of_experts_are_refused_by_name_or_kept(tmp_path):
+def test_biases_of_experts_are_refused_by_name_or_added_whole(tmp_path):
     save(mixture("gpt_oss"), tmp_path / "base")
     for seed, name in ((1, "utility"), (2, "safety")):
         model = mixture("gpt_oss")
@@ -156,11 +156,11 @@ def test_biases_of_experts_are_refused_by_name_or_kept(tmp_path):
     assert "of GptOssExperts, not a linear layer" in str(fault)
     with pytest.raises(StatisticsError, match=r"down_proj_bias: the patch changes it .*GptOssExperts"):
         merge(tmp_path, tmp_path / "out")
-    kept = merge(tmp_path, tmp_path / "kept", on_missing="keep")
-    assert torch.equal(
-        kept["model.layers.1.mlp.experts.down_proj_bias"],
-        load_file(tmp_path / "utility" / "model.safetensors")["model.layers.1.mlp.experts.down_proj_bias"],
-    )
+    with pytest.raises(RecipeError, match="nothing was added .*1 kept as the utility expert's"):
+        merge(tmp_path, tmp_path / "kept", on_missing="keep")  # nothing else differs
+    name = "model.layers.1.mlp.experts.down_proj_bias"
+    added = merge(tmp_path, tmp_path / "added", on_missing="add")[name]
+    torch.testing.assert_close(added, load_file(tmp_path / "base" / "model.safetensors")[name] + 3)
 
 
 def test_what_mergekit_would_leave_out_is_a_fault(tmp_path):
