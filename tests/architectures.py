@@ -1,7 +1,7 @@
 """What is covered of each architecture, as the README has it: `python tests/architectures.py`.
 
-A tiny random base, and two experts made from it whose every matrix moved, go through fisher, check, mergekit's
-own merge and ``lora``, at cost 0, where SST-Merge must equal Task Arithmetic.
+A tiny random base, and two experts made from it whose every matrix moved, go through fisher, check,
+mergekit's own merge and ``lora``, at cost 0, where SST-Merge must equal Task Arithmetic.
 """
 
 from __future__ import annotations
