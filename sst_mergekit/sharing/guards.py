@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sst_mergekit.errors import SharingError, StatisticsError
+from sst_mergekit.errors import SharingError, SstError
 from sst_mergekit.files import sha256
 from sst_mergekit.sharing.kinds import ADAPTER
 from sst_mergekit.statistics.fingerprint import weights_fingerprint
@@ -50,7 +50,7 @@ def require_weights(directory: Path, kind: str, files: Mapping[str, Path]) -> No
         raise SharingError(f"{directory}: holds no {wanted}; merge again")
     try:
         weights_fingerprint(directory)  # reads every header
-    except StatisticsError as error:
+    except SstError as error:
         raise SharingError(str(error)) from None
     for name, path in files.items():
         if name.endswith(".safetensors.index.json"):

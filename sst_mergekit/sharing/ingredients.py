@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mergekit.common import ModelPath
 
-from sst_mergekit.errors import StatisticsError
+from sst_mergekit.errors import SstError
 from sst_mergekit.files import expanded, sha256
 from sst_mergekit.recipe.checkpoint import directory_of, fingerprint
 from sst_mergekit.recipe.parse import Recipe
@@ -87,7 +87,7 @@ def _statistics(part: str, source: str) -> Ingredient:
         return Ingredient(part, name, revision or None, None, None)
     try:
         kind = read_manifest(directory).kind
-    except StatisticsError:
+    except SstError:
         kind = "unreadable"
     part = f"{kind} {part}"
     return Ingredient(part, name, revision or None, f"{FILE_NAME} {sha256(directory / FILE_NAME)}", directory)

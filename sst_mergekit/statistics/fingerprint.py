@@ -35,7 +35,7 @@ def weights_fingerprint(directory: Path) -> str | None:
 def _tensor_lines(path: Path) -> list[str]:
     lines = []
     if not path.is_file():
-        raise StatisticsError(f"{path.parent}: its index names {path.name}, which is missing; copy it again")
+        raise StatisticsError(f"{path.parent}: index names {path.name}, which is not there; copy it again")
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
