@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -68,3 +69,10 @@ def _network_where_marked(request: pytest.FixtureRequest, monkeypatch: pytest.Mo
         for name, real in _SOCKET_CALLS.items():
             monkeypatch.setattr(socket.socket, name, real)
         monkeypatch.setattr(socket, "getaddrinfo", _GETADDRINFO)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was():
+    """Undo what a test silences: the next one may look at the log."""
+    yield
+    logging.disable(logging.NOTSET)
