@@ -39,6 +39,17 @@ class Header:
     shape: tuple[int, ...]
 
 
+def is_parameter(name: str, header: Header) -> bool:
+    """Return whether a tensor is one that training changes: no table of rotations, positions or a mask.
+
+    Old checkpoints hold such buffers (``rotary_emb.inv_freq``; GPT-2's ``attn.bias``, a mask of four axes),
+    and new ones of the same model do not. Nor need a head be there: its embedding may be tied to it.
+    """
+    if name.endswith(("inv_freq", "position_ids", "masked_bias", "lm_head.weight")):
+        return False
+    return not (name.endswith(".bias") and len(header.shape) > 2)
+
+
 def weight_files(directory: Path) -> list[Path]:
     """Return the safetensors files of a model or adapter, there or not; none where they are .bin files.
 

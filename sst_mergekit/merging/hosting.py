@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sst_mergekit.checkpoints import headers, weight_files
+from sst_mergekit.checkpoints import headers, is_parameter, weight_files
 from sst_mergekit.errors import RecipeError
 from sst_mergekit.files import write_text
 from sst_mergekit.merging.lora_cache import lora_cache
@@ -66,7 +66,7 @@ def told(out: Path) -> Iterator[None]:
     if coverage.is_recorded():
         yield
         return
-    new = not out.exists()
+    new, before = not out.exists(), _written(out)
     with coverage.recorded() as found:
         yield
     try:
@@ -74,8 +74,8 @@ def told(out: Path) -> Iterator[None]:
     except RecipeError:
         if new:
             shutil.rmtree(out)
-        for path in out.glob("*.safetensors*"):
-            path.unlink()
+        for path in _written(out) - before:
+            Path(path[0]).unlink()
         raise
     if not found.fates:
         return
@@ -85,6 +85,11 @@ def told(out: Path) -> Iterator[None]:
     card = out / "README.md"
     if card.is_file():
         write_text(card, f"{card.read_text(encoding='utf-8').rstrip()}\n\n{paragraph(found)}")
+
+
+def _written(out: Path) -> set[tuple[str, int]]:
+    """Return the weight files in a folder, and when each was written."""
+    return {(str(path), path.stat().st_mtime_ns) for path in out.glob("*.safetensors*")}
 
 
 def say(found: coverage.Coverage) -> None:
@@ -110,5 +115,5 @@ def without_a_place(out: Path) -> list[str]:
         return []
     merged = headers(weight_files(out))
     models = MergeConfiguration.model_validate(yaml.safe_load(config.read_text(encoding="utf-8")))
-    every = {name for model in models.referenced_models() for name in local_headers(model) or ()}
-    return sorted(name for name in every - set(merged) if not name.endswith("lm_head.weight"))
+    every = [pair for model in models.referenced_models() for pair in (local_headers(model) or {}).items()]
+    return sorted({name for name, header in every if name not in merged and is_parameter(name, header)})

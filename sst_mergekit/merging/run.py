@@ -15,9 +15,10 @@ from sst_mergekit.files import expanded, new_directory, write_text
 from sst_mergekit.merging.hosting import told
 from sst_mergekit.merging.lora_cache import lora_cache
 from sst_mergekit.plugin.finite import is_finite
-from sst_mergekit.recipe.check import check_recipe
+from sst_mergekit.recipe.check import OF_METHOD, check_recipe
 from sst_mergekit.recipe.explaining import explained
 from sst_mergekit.recipe.fault import Fault
+from sst_mergekit.recipe.reading import read_yaml
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +70,10 @@ def merge(
                 told(temporary),
             ):
                 main.invoke(context)
-            _require_finite(temporary)
+            if (
+                read_yaml(Path(given["config_file"])).get("merge_method") not in OF_METHOD
+            ):  # ours look at each weight as they make it
+                _require_finite(temporary)
             _tidy_card(temporary, out.name)
     return out
 

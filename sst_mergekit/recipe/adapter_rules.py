@@ -121,7 +121,8 @@ def _unprefixed(on: _On) -> str | None:
 
 def _tied(on: _On) -> str | None:
     tied = [module for module in on.modules if module.split(".")[-1] in EMBEDDINGS]
-    if not tied or not on.model.get("tie_word_embeddings"):
+    of_text = on.model.get("text_config") or {}
+    if not tied or not on.model.get("tie_word_embeddings", of_text.get("tie_word_embeddings")):
         return None
     return (
         f"is on {first_and_count(tied)}, whose weight input and output share: folding it changes both; "

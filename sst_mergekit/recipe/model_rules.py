@@ -9,7 +9,7 @@ from pathlib import Path
 from mergekit.common import ModelPath, ModelReference
 from mergekit.merge_methods.base import BasePolicy
 
-from sst_mergekit.checkpoints import ADAPTER, DEQUANTIZE, PICKLED_ADAPTER, lacking, quantised
+from sst_mergekit.checkpoints import ADAPTER, DEQUANTIZE, PICKLED_ADAPTER, is_parameter, lacking, quantised
 from sst_mergekit.errors import SstError
 from sst_mergekit.recipe.checkpoint import directory_of, is_local, local_headers
 from sst_mergekit.recipe.fault import Fault, first_and_count
@@ -114,8 +114,8 @@ def whole_models(recipe: Recipe) -> Iterator[Fault]:
         found = local_headers(reference)
         if not found or not base.keys() & found.keys():
             continue
-        lost = [name for name in base if name not in found and not _is_head(name)]
-        more = [name for name in found if name not in base and not _is_head(name)]
+        lost = [name for name, header in base.items() if name not in found and is_parameter(name, header)]
+        more = [name for name, header in found.items() if name not in base and is_parameter(name, header)]
         if lost:
             yield Fault(
                 key, f"'{reference}' lacks {first_and_count(lost)}, which '{recipe.base}' has; copy it again"
@@ -123,11 +123,6 @@ def whole_models(recipe: Recipe) -> Iterator[Fault]:
         if more:
             what = f"{first_and_count(more)} of '{reference}' have no place in '{recipe.base}'"
             yield Fault(key, f"{what}, and are left out of the merge", warning=True)
-
-
-def _is_head(name: str) -> bool:
-    """Return whether a tensor is the output's, which a checkpoint may leave to the tied input embedding."""
-    return name.endswith("lm_head.weight")
 
 
 def same_shapes(recipe: Recipe) -> Iterator[Fault]:

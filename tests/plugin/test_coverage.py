@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
@@ -135,3 +136,14 @@ def test_what_changes_more_is_the_fate_and_energies_add_up() -> None:
     note("c", KEPT, 1.0)
     assert "c" not in found.fates
     assert Coverage().share is None
+
+
+def test_a_refused_merge_leaves_what_was_in_the_folder(world: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    save_file({"mine": torch.ones(1)}, out / "adapter_model.safetensors")
+    command = [str(Path(sys.executable).parent / "mergekit-yaml"), written(world, out, strength=0.0), out]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "nothing was added" in done.stderr
+    assert [path.name for path in out.glob("*.safetensors*")] == ["adapter_model.safetensors"]

@@ -112,3 +112,14 @@ def test_tensors_without_a_place_are_a_warning(copies: World, tmp_path: Path) ->
     assert fault.warning
     assert "extra.weight of" in str(fault)
     assert "have no place in" in str(fault)
+
+
+def test_buffers_that_old_files_hold_are_no_tensors_that_a_model_lacks(copies: World, tmp_path: Path) -> None:
+    path = copies.root / "base" / "model.safetensors"
+    buffers = {
+        "model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4),
+        "model.layers.0.attn.bias": torch.ones(1, 1, 4, 4),
+        "model.embeddings.position_ids": torch.arange(4),
+    }
+    save_file(load_file(path) | buffers, path, metadata={"format": "pt"})
+    assert faults_of(copies.ties(), tmp_path) == []
