@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sst_mergekit.errors import SstError
-from sst_mergekit.experiments.demo import FORM
 from sst_mergekit.experiments.writing import RESULTS
-from sst_mergekit.reporting.old_demo import as_results
 from sst_mergekit.testbeds.options import TINY_WORLD
 
 Body = Mapping[str, Any]
@@ -86,8 +84,6 @@ def comparisons(out: Path) -> list[Body]:
     Raises:
         SstError: there are none, or a file is damaged.
     """
-    if not (out / RESULTS).is_file() and (out / FORM).is_file():
-        return [as_results(_read(out / "report.json"))]
     found = [results.bodies["exp3"] for results in find(out) if "exp3" in results.bodies]
     if not found:
         raise SstError(f"{out}: no experiment 3, which compares methods; run it first")

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from sst_mergekit.cli import main
 from sst_mergekit.errors import DataError, SstError
-from sst_mergekit.experiments.demo import FORM, world_of
-from sst_mergekit.experiments.names import long, own
+from sst_mergekit.experiments.demo import world_of
+from sst_mergekit.experiments.names import long
 from sst_mergekit.experiments.trials import TRAINED
 from sst_mergekit.experiments.writing import RESULTS, write_json
 from sst_mergekit.reporting.curve import curves
@@ -92,24 +92,8 @@ def test_what_cannot_be_counted(tmp_path):
     with pytest.raises(DataError, match=r"a: not the results of a comparison .*run it again"):
         read([folder])
     (folder / RESULTS).unlink()
-    (folder / FORM).write_text("full")
-    with pytest.raises(SstError, match=r"report\.json: not there; run the same command again"):
+    with pytest.raises(SstError, match=r"a: no results\.json"):
         read([folder])
-
-
-def test_a_demo_from_before_there_was_one_format_is_still_counted(tmp_path):
-    command = "sst-mergekit demo --quick --calibration-rows 4"
-    new = report(tmp_path, "new", command, [0, 1], sst=(0.9, None))
-    seeds = {0: {}, 1: {}}
-    for row in json.loads((new / RESULTS).read_text())["results"]:
-        if "settings" in row:
-            found = {key: row[key] for key in ("hypervolume", "utility_at_target")}
-            found |= {"tax": {"value": row["safety_tax"]}, "chosen": {"settings": {}}}
-            seeds[row["seed"]][own(row["method"])] = found
-    old = {"command": command, "seeds": [{"seed": seed, "methods": each} for seed, each in seeds.items()]}
-    write_json(tmp_path / "old" / "report.json", old)
-    (tmp_path / "old" / FORM).write_text("--quick --calibration-rows 4")
-    assert read([tmp_path / "old"]) == read([new])
 
 
 def test_other_comparisons_are_counted_by_model_and_mode(tmp_path):
